@@ -1,0 +1,256 @@
+"""Reading pictures that strangers posted: an upright RGB picture or a `BadPictureError`, never anything else."""
+
+import io
+import os
+import stat
+import warnings
+from collections import OrderedDict
+from hashlib import blake2b
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from flair_espvr.errors import BadPictureError
+
+PictureSource: TypeAlias = str | Path | bytes | Image.Image
+"""What a sentence may carry as its picture: a path, the bytes of a picture file, or an opened picture."""
+
+MAX_PIXELS = 64 * 1024 * 1024
+"""Pixels (width times height) beyond which a picture is refused undecoded: as RGB it would take over 192 MiB."""
+
+MAX_BYTES = 64 * 1024 * 1024
+"""Size in bytes beyond which a picture file is refused unread."""
+
+KEY_BYTES = 16
+"""Length of a content key; two of a billion different pictures share one with a chance below 1e-20."""
+
+# Only these of Pillow's decoders ever see the bytes: the others are rare, slow, or start other programs (EPS).
+_FIRST_BYTES = {
+    "JPEG": (b"\xff\xd8\xff",),
+    "PNG": (b"\x89PNG\r\n\x1a\n",),
+    "WEBP": (b"RIFF",),
+    "GIF": (b"GIF87a", b"GIF89a"),
+    "BMP": (b"BM",),
+    "TIFF": (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
+}
+
+_EXIF_ORIENTATION = 0x0112
+_TO_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def load_picture(
+    source: PictureSource,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    max_bytes: int = MAX_BYTES,
+    shrink_to: int | None = None,
+) -> Image.Image:
+    """The picture as people see it: upright, 8-bit RGB, transparency over white, the first frame of an animation.
+
+    JPEG, PNG, WebP, GIF, BMP and TIFF are read, told by their first bytes, whatever the file is called. Grey levels of
+    16 bits keep their top 8; 32-bit integers and floats are stretched from their least to their greatest value.
+
+    Args:
+        source: path, bytes of a picture file, or a `PIL.Image.Image` (its current frame; it is not changed).
+        max_pixels: limit on width times height, checked before anything is decoded.
+        max_bytes: limit on the file's size in bytes, checked before it is read.
+        shrink_to: the caller will scale the picture down to this many pixels a side. A JPEG at least four times as
+            large may then be decoded at half, a quarter or an eighth of its size, which is several times faster;
+            either side stays at least twice `shrink_to`.
+
+    Returns:
+        a new picture of mode `"RGB"`.
+
+    Raises:
+        BadPictureError: whatever is wrong with the picture; `reason` says what.
+    """
+    try:
+        # Pillow warns about sizes we judge ourselves and about oddities (EXIF, palettes) that it nevertheless reads.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = _open(source, max_bytes)
+            width, height = image.size
+            if width * height > max_pixels:
+                raise _bad(source, f"{width} x {height} pixels, more than the limit of {max_pixels:,}")
+            if shrink_to is not None and not isinstance(source, Image.Image):
+                image.draft(None, (2 * shrink_to, 2 * shrink_to))
+            return _upright(_to_rgb(_loaded(image)), image)
+    except BadPictureError:
+        raise
+    except Exception as error:  # a decoder fed arbitrary bytes raises nearly everything, from EOFError to struct.error
+        raise _bad(source, _plain_reason(error)) from error
+
+
+def picture_bytes(source: str | Path, *, max_bytes: int = MAX_BYTES) -> bytes:
+    """The bytes of a picture file.
+
+    Raises:
+        BadPictureError: not a readable, non-empty file of at most `max_bytes`.
+    """
+    path = os.fspath(source)
+    try:
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            raise _bad(source, "is a folder")
+        if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait for ever
+            raise _bad(source, "is not a regular file")
+        if status.st_size > max_bytes:
+            raise _bad(source, f"{status.st_size:,} bytes, more than the limit of {max_bytes:,}")
+        with open(path, "rb") as file:
+            content = file.read(max_bytes + 1)
+    except FileNotFoundError as error:
+        raise _bad(source, "no such file") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that cannot be a path (NUL, a lone surrogate)
+        if isinstance(error, BadPictureError):
+            raise
+        raise _bad(source, f"cannot be opened ({getattr(error, 'strerror', None) or error})") from error
+    _check_length(source, content, max_bytes)
+    return content
+
+
+def picture_format(first_bytes: bytes) -> str | None:
+    """`"JPEG"`, `"PNG"`, `"WEBP"`, `"GIF"`, `"BMP"` or `"TIFF"`: as a file's first 12 bytes say, else `None`."""
+    for name, beginnings in _FIRST_BYTES.items():
+        if first_bytes.startswith(beginnings) and (name != "WEBP" or first_bytes[8:12] == b"WEBP"):
+            return name
+    return None
+
+
+def content_key(source: PictureSource) -> bytes:
+    """`KEY_BYTES` bytes that name a picture by its content, so that copies under any name share one key.
+
+    For a path or bytes it is a hash of the file's bytes; for a `PIL.Image.Image`, of its pixels as `load_picture` gives
+    them. A file is read once as long as its path, size and modification time stay the same.
+
+    Raises:
+        BadPictureError: the file cannot be read, or the opened picture cannot be decoded.
+    """
+    if isinstance(source, bytes):
+        return blake2b(source, digest_size=KEY_BYTES).digest()
+    if isinstance(source, Image.Image):
+        picture = load_picture(source)
+        return blake2b(picture.tobytes(), digest_size=KEY_BYTES, person=b"%d x %d" % picture.size).digest()
+    return _file_keys.key(source)
+
+
+def describe_source(source: PictureSource) -> str:
+    """How messages name a picture: its path, or what kind of object it is."""
+    if isinstance(source, bytes):
+        return f"<{len(source):,} bytes>"
+    if isinstance(source, Image.Image):
+        return f"<{source.mode} picture of {source.width} x {source.height} pixels>"
+    return str(source)
+
+
+class _FileKeys:
+    """Content keys of files already read, the `limit` last used; a file that changed is a new entry."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._keys: OrderedDict[tuple[str, int, int], bytes] = OrderedDict()
+
+    def key(self, path: str | Path) -> bytes:
+        try:
+            status = os.stat(path)
+            seen = (os.path.abspath(path), status.st_size, status.st_mtime_ns)
+        except (OSError, ValueError):
+            return content_key(picture_bytes(path))  # which says what is wrong
+        key = self._keys.get(seen)
+        if key is None:
+            key = content_key(picture_bytes(path))
+        self._keys[seen] = key
+        self._keys.move_to_end(seen)
+        if len(self._keys) > self._limit:
+            self._keys.popitem(last=False)
+        return key
+
+
+_file_keys = _FileKeys(limit=100_000)
+
+
+def _open(source: PictureSource, max_bytes: int) -> Image.Image:
+    if isinstance(source, Image.Image):
+        if 0 in source.size:
+            raise _bad(source, "has no pixels")
+        return source
+    if isinstance(source, bytes):
+        _check_length(source, source, max_bytes)
+        content = source
+    elif isinstance(source, (str, os.PathLike)):
+        content = picture_bytes(source, max_bytes=max_bytes)
+    else:
+        raise _bad(source, f"a picture is a path, bytes or a PIL image, not {type(source).__name__}")
+    format_name = picture_format(content[:12])
+    if format_name is None:
+        raise _bad(source, f"is not a picture of a format that is read ({', '.join(_FIRST_BYTES)})")
+    return Image.open(io.BytesIO(content), formats=[format_name])
+
+
+def _loaded(image: Image.Image) -> Image.Image:
+    image.load()
+    return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """A copy in 8-bit RGB, with what shows through over white."""
+    if image.mode.startswith("I;16"):
+        grey = np.asarray(image).astype(np.uint16)
+        transparent = image.info.get("transparency")
+        if isinstance(transparent, int):
+            grey[grey == transparent] = 0xFFFF
+        return Image.fromarray((grey >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        return Image.fromarray(_stretched(np.asarray(image, dtype=np.float64))).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image.getchannel("A"))
+        return white
+    return image.copy() if image.mode == "RGB" else image.convert("RGB")
+
+
+def _stretched(levels: np.ndarray) -> np.ndarray:
+    """Levels without an agreed white, `(height, width)`, brought to 0..255; a flat picture becomes black."""
+    if not np.isfinite(levels).all():
+        raise ValueError("has pixels that are not finite numbers")
+    low, high = levels.min(), levels.max()
+    scaled = (levels - low) * (255.0 / (high - low)) if high > low else np.zeros_like(levels)
+    return scaled.round().astype(np.uint8)
+
+
+def _upright(picture: Image.Image, image: Image.Image) -> Image.Image:
+    """`picture` turned as the EXIF data of the `image` it was made from ask; damaged EXIF data ask nothing."""
+    try:
+        turn = _TO_UPRIGHT.get(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:
+        return picture
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _check_length(source: PictureSource, content: bytes, max_bytes: int) -> None:
+    if not content:
+        raise _bad(source, "is empty")
+    if len(content) > max_bytes:
+        raise _bad(source, f"{len(content):,} bytes, more than the limit of {max_bytes:,}")
+
+
+def _plain_reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "begins like a picture, but is damaged"
+    if isinstance(error, Image.DecompressionBombError):
+        return "has more pixels than can be decoded safely"
+    return f"is truncated or damaged ({str(error) or type(error).__name__})"
+
+
+def _bad(source: PictureSource, reason: str) -> BadPictureError:
+    return BadPictureError(describe_source(source), reason)
