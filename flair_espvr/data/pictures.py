@@ -36,6 +36,8 @@ _FIRST_BYTES = {
     "TIFF": (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
 }
 
+_NO_SOURCE = "a picture is a path, bytes or a PIL image, not {}"
+
 _EXIF_ORIENTATION = 0x0112
 _TO_UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -140,13 +142,15 @@ def content_key(source: PictureSource) -> bytes:
     if isinstance(source, Image.Image):
         picture = load_picture(source)
         return blake2b(picture.tobytes(), digest_size=KEY_BYTES, person=b"%d x %d" % picture.size).digest()
-    return _file_keys.key(source)
+    if isinstance(source, (str, os.PathLike)):
+        return _file_keys.key(source)
+    raise _bad(source, _NO_SOURCE.format(type(source).__name__))
 
 
 def describe_source(source: PictureSource) -> str:
     """How messages name a picture: its path, or what kind of object it is."""
     if isinstance(source, bytes):
-        return f"<{len(source):,} bytes>"
+        return f"<{len(source):,} bytes with key {content_key(source).hex()[:8]}>"
     if isinstance(source, Image.Image):
         return f"<{source.mode} picture of {source.width} x {source.height} pixels>"
     return str(source)
@@ -189,7 +193,7 @@ def _open(source: PictureSource, max_bytes: int) -> Image.Image:
     elif isinstance(source, (str, os.PathLike)):
         content = picture_bytes(source, max_bytes=max_bytes)
     else:
-        raise _bad(source, f"a picture is a path, bytes or a PIL image, not {type(source).__name__}")
+        raise _bad(source, _NO_SOURCE.format(type(source).__name__))
     format_name = picture_format(content[:12])
     if format_name is None:
         raise _bad(source, f"is not a picture of a format that is read ({', '.join(_FIRST_BYTES)})")

@@ -1,0 +1,310 @@
+"""Sentence -> vectors of its picture, from a frozen backbone or from a store of what it computed before."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import flair
+import numpy as np
+import torch
+from flair.data import Sentence
+from flair.embeddings import DocumentEmbeddings
+from flair.embeddings.base import register_embeddings
+from torch import Tensor
+
+from flair_espvr.data.metadata import IMAGE, metadata_or_none
+from flair_espvr.data.pictures import PictureSource, content_key, describe_source, load_picture
+from flair_espvr.embeddings.backbone_weights import Weights, read_weights
+from flair_espvr.embeddings.backbones import Backbone, plain_arguments, squash
+from flair_espvr.embeddings.region_header import RegionHeader
+from flair_espvr.embeddings.region_store import RegionStore
+from flair_espvr.errors import BadPictureError, ConfigurationError, RegionStoreError
+
+log = logging.getLogger("flair")
+
+DEFAULT_BACKBONE = "swin_large_patch4_window12_384.ms_in22k_ft_in1k"
+"""The backbone of the paper (section 3.2)."""
+
+
+@dataclass(frozen=True)
+class RegionBatch:
+    """The pictures of B sentences, on `flair.device`.
+
+    Attributes:
+        pooled: float32 (B,Dv), b_0.
+        regions: float32 (B,R,Dv), row-major over the grid.
+        present: bool (B,), False where a sentence has no usable picture; its vectors are zeros.
+        grid: (H, W), with R = H*W.
+    """
+
+    pooled: Tensor
+    regions: Tensor
+    present: Tensor
+    grid: tuple[int, int]
+
+
+@register_embeddings
+class ImageRegionEmbeddings(DocumentEmbeddings):
+    """Pooled and region vectors of the picture in a sentence's metadata (ESPVR, section 3.2).
+
+    As Flair embeddings they put b_0 on each sentence; a multimodal tagger takes the whole grid from `regions`. The
+    backbone is built when a picture first needs it: never, where a store holds them all. It is frozen and is no part of
+    this module: not among its parameters, not in its state, always in evaluation mode.
+
+    Vectors are rounded to half precision whether or not a store is used, so that a store changes no result.
+    """
+
+    def __init__(
+        self,
+        model: str = DEFAULT_BACKBONE,
+        *,
+        store: str | Path | None = None,
+        read_only: bool = False,
+        image_size: int | None = None,
+        checkpoint: str | Path | None = None,
+        pretrained: bool = True,
+        model_arguments: Mapping[str, Any] | None = None,
+        batch_size: int = 32,
+        on_bad_image: str = "skip",
+    ) -> None:
+        """Sets up the source of vectors; nothing is fetched or built yet.
+
+        Args:
+            model: name of a timm model whose features are a grid or a class token with patches.
+            store: folder of a `RegionStore`. Pictures found there are not computed; others are computed and added.
+            read_only: add nothing to the store, which must exist.
+            image_size: pixels a side of the square that pictures are squashed to; by default the store's, or else what
+                the model was trained on.
+            checkpoint: file with the backbone's weights (`.safetensors`, `.pth`), in place of those that timm fetches.
+            pretrained: fetch timm's weights where there is no checkpoint; random ones otherwise.
+            model_arguments: further plain arguments of `timm.create_model`.
+            batch_size: pictures per forward pass of the backbone.
+            on_bad_image: `"skip"` takes an unreadable picture for no picture, with one warning; `"raise"` stops.
+
+        Raises:
+            ConfigurationError: an unknown `on_bad_image` or a `batch_size` below 1.
+            RegionStoreError: the store is read-only and absent, is damaged, or holds features of another kind.
+        """
+        super().__init__()
+        if on_bad_image not in ("skip", "raise"):
+            raise ConfigurationError(f'on_bad_image={on_bad_image!r}: should be "skip" or "raise"')
+        if batch_size < 1:
+            raise ConfigurationError(f"batch_size={batch_size}: should be 1 or more")
+        self.name = f"image-regions-{model}"
+        self.static_embeddings = True
+        self.model = model
+        self.image_size = image_size
+        self.checkpoint = None if checkpoint is None else str(checkpoint)
+        self.pretrained = pretrained
+        self.model_arguments = dict(model_arguments or {})
+        self.batch_size = batch_size
+        self.on_bad_image = on_bad_image
+        self.bad_pictures: dict[str, str] = {}
+        """Pictures taken for no picture so far: how messages name them -> the reason."""
+        self._bad_keys: dict[bytes, BadPictureError] = {}
+        self._backbone: Backbone | None = None
+        self._weights: Weights | None = None
+        self._header: RegionHeader | None = None
+        self._store: RegionStore | None = None
+        self._store_folder: Path | None = None
+        self.read_only = read_only
+        if store is not None:
+            self.use_store(store, read_only=read_only)
+
+    @property
+    def embedding_length(self) -> int:
+        """Dv. Builds the backbone where neither a store nor a model file has told it."""
+        return self.header.dim
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(H, W) of the regions. Builds the backbone where neither a store nor a model file has told it."""
+        return self.header.grid
+
+    @property
+    def header(self) -> RegionHeader:
+        """All that the vectors depend on."""
+        return self._header or self._built_backbone().header
+
+    def use_store(self, store: str | Path, *, read_only: bool = False) -> None:
+        """Takes vectors from a store from now on, e.g. on a machine to which a saved tagger was moved.
+
+        Args:
+            store: folder of a `RegionStore`; made when the first picture is added, if it does not exist.
+            read_only: add nothing to it.
+
+        Raises:
+            RegionStoreError: it is read-only and absent, is damaged, or holds features of another kind.
+        """
+        folder = Path(store)
+        opened = RegionStore(folder) if read_only or RegionStore.exists(folder) else None
+        if opened is not None:
+            self._agree(opened.header, f"the region store {folder}")
+        self._store, self._store_folder, self.read_only = opened, folder, read_only
+
+    def regions(self, sentences: Sequence[Sentence]) -> RegionBatch:
+        """The pictures of B sentences; nothing is put on the sentences.
+
+        A picture that several sentences share is read and computed once.
+
+        Raises:
+            BadPictureError: a picture cannot be read and `on_bad_image` is `"raise"`.
+            ConfigurationError: the backbone is needed and cannot be built.
+            RegionStoreError: the store cannot be read or added to.
+        """
+        keys = [self._key(sentence) for sentence in sentences]
+        sources = {key: metadata_or_none(sentence, IMAGE) for key, sentence in zip(keys, sentences, strict=True) if key}
+        wanted = list(sources)
+        rows = np.zeros((len(wanted) + 1, *self.header.shape), dtype=np.float16)  # the last: no picture
+        usable = self._fill(rows[:-1], wanted, sources)
+        places: dict[bytes | None, int] = {key: place for place, key in enumerate(wanted) if usable[place]}
+        chosen = torch.tensor([places.get(key, len(wanted)) for key in keys], dtype=torch.long, device=flair.device)
+        batch = torch.from_numpy(rows).to(flair.device)[chosen].float()  # (B,1+R,Dv)
+        return RegionBatch(batch[:, 0], batch[:, 1:], chosen < len(wanted), self.header.grid)
+
+    def backbone_state(self) -> Weights:
+        """The backbone's weights on the CPU, for a model file that must work without timm's; builds it if needed."""
+        return {name: tensor.detach().cpu() for name, tensor in self._built_backbone().model.state_dict().items()}
+
+    def load_backbone_state(self, state: Weights) -> None:
+        """Takes the backbone's weights from `backbone_state`, when it is first needed, in place of any other source."""
+        self._weights = dict(state)
+        self._backbone = None
+
+    def to_params(self) -> dict[str, Any]:
+        """Plain values from which `from_params` makes the same embeddings; weights are named and fingerprinted only."""
+        return {
+            "model": self.model,
+            "image_size": self.image_size,
+            "checkpoint": self.checkpoint,
+            "pretrained": self.pretrained,
+            "model_arguments": self.model_arguments,
+            "batch_size": self.batch_size,
+            "on_bad_image": self.on_bad_image,
+            "store": None if self._store_folder is None else str(self._store_folder.absolute()),
+            "header": self.header.to_dict(),
+        }
+
+    @classmethod
+    def from_params(cls, params: dict[str, Any]) -> "ImageRegionEmbeddings":
+        """The embeddings that `to_params` described.
+
+        Their store is opened read-only: loading a model writes nowhere. Where it is gone, the backbone takes its place.
+
+        Raises:
+            ConfigurationError: the header is damaged or of a newer format.
+            RegionStoreError: the store holds features of another kind by now.
+        """
+        arguments = {name: value for name, value in params.items() if name not in ("__cls__", "header", "store")}
+        embeddings = cls(**arguments)
+        try:
+            embeddings._header = RegionHeader.from_dict(params["header"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigurationError(f"the saved header of {embeddings.name} is damaged: {error}") from error
+        store = params.get("store")
+        if store is not None and RegionStore.exists(store):
+            embeddings.use_store(store, read_only=True)
+        elif store is not None:
+            log.info("The region store %s is not here: pictures will be computed. See use_store().", store)
+        return embeddings
+
+    def extra_repr(self) -> str:
+        """What `print(tagger)` shows."""
+        return f"{self.model}, store={self._store_folder}"
+
+    def _add_embeddings_internal(self, sentences: list[Sentence]) -> None:
+        for sentence, vector in zip(sentences, self.regions(sentences).pooled, strict=True):
+            sentence.set_embedding(self.name, vector)
+
+    def _key(self, sentence: Sentence) -> bytes | None:
+        """The content key of a sentence's picture, None without a usable one."""
+        source = metadata_or_none(sentence, IMAGE)
+        if source is None:
+            return None
+        try:
+            key = content_key(source)
+            if key in self._bad_keys:
+                raise BadPictureError(describe_source(source), self._bad_keys[key].reason)
+            return key
+        except BadPictureError as error:
+            self._give_up(error)
+            return None
+
+    def _fill(self, rows: np.ndarray, keys: Sequence[bytes], sources: Mapping[bytes, PictureSource]) -> np.ndarray:
+        """Fills row n with the features of picture `keys[n]`, from the store or else computed and added to it.
+
+        Returns which pictures could be read, bool (N,).
+        """
+        usable = np.zeros(len(keys), dtype=bool)
+        if self._store is not None:
+            usable = self._store.get_many(keys, out=rows)[1]
+        missing = [row for row in range(len(keys)) if not usable[row]]
+        for start in range(0, len(missing), self.batch_size):
+            chunk = {keys[row]: row for row in missing[start : start + self.batch_size]}
+            computed = self._computed({key: sources[key] for key in chunk})
+            if computed and self._store_folder is not None and not self.read_only:
+                self._writable_store().put_many(computed)
+            for key, features in computed.items():
+                rows[chunk[key]] = features
+                usable[chunk[key]] = True
+        return usable
+
+    def _computed(self, sources: Mapping[bytes, PictureSource]) -> dict[bytes, np.ndarray]:
+        squares = {}
+        size = self._built_backbone().image_size
+        for key, source in sources.items():
+            try:
+                squares[key] = squash(load_picture(source, shrink_to=size), size)
+            except BadPictureError as error:
+                self._bad_keys[key] = error
+                self._give_up(error)
+        if not squares:
+            return {}
+        pixels = torch.from_numpy(np.stack(list(squares.values())))
+        encoded = self._built_backbone().encode(pixels, flair.device).cpu().numpy()
+        return dict(zip(squares, encoded, strict=True))
+
+    def _give_up(self, error: BadPictureError) -> None:
+        if self.on_bad_image == "raise":
+            raise error
+        if error.source not in self.bad_pictures:
+            self.bad_pictures[error.source] = error.reason
+            log.warning("Taken for no picture: %s", error)
+
+    def _writable_store(self) -> RegionStore:
+        if self._store is None or not self._store.writable:
+            assert self._store_folder is not None
+            self._store = RegionStore(self._store_folder, header=self.header, writable=True)
+        return self._store
+
+    def _built_backbone(self) -> Backbone:
+        if self._backbone is None:
+            weights, source = self._weights, "the model file's backbone"
+            if weights is None and self.checkpoint is not None:
+                weights, source = read_weights(self.checkpoint), self.checkpoint
+            backbone = Backbone(
+                self.model,
+                image_size=self._header.image_size if self._header is not None else self.image_size,
+                pretrained=self.pretrained,
+                weights=weights,
+                weights_source=source,
+                model_arguments=self.model_arguments,
+            )
+            self._agree(backbone.header, f"the backbone {self.model} built here")
+            self._backbone, self._weights = backbone, None
+        return self._backbone
+
+    def _agree(self, header: RegionHeader, owner: str) -> None:
+        """Takes `header` for what the vectors depend on, unless that is known already and is something else."""
+        ours = self._header or replace(
+            header,
+            model=self.model,
+            model_arguments=plain_arguments(self.model_arguments),
+            image_size=self.image_size or header.image_size,
+        )
+        differences = ours.differences(header, here="these embeddings", there=owner)
+        if differences:
+            raise RegionStoreError(f"the vectors of {owner} are of another kind: {differences}")
+        self._header = header
