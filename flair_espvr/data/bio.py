@@ -1,0 +1,62 @@
+"""BIO2 tags and the entities they stand for.
+
+`B-X` opens an entity of type X, `I-X` goes on with it, `O` is outside. An `I-X` that follows neither `B-X` nor `I-X` is
+invalid, and the field disagrees about it: read *leniently* (seqeval's default, Flair, the published MNER scores) it
+opens an entity; read as *strict* IOB2 it belongs to none.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+_TAG = re.compile(r"O|[BI]-\S(.*\S)?")
+
+
+class Entity(NamedTuple):
+    """Words `start` to `end` (exclusive) of a post, and their type."""
+
+    start: int
+    end: int
+    type: str
+
+
+def is_bio_tag(tag: str) -> bool:
+    """Whether `tag` is `O`, `B-TYPE` or `I-TYPE`."""
+    return _TAG.fullmatch(tag) is not None
+
+
+def invalid_positions(tags: Sequence[str]) -> list[int]:
+    """Where an `I-` tag has no predecessor of its own type."""
+    return [
+        position
+        for position, tag in enumerate(tags)
+        if tag.startswith("I-") and (position == 0 or tags[position - 1] not in {tag, "B-" + tag[2:]})
+    ]
+
+
+def lenient_entities(tags: Sequence[str]) -> list[Entity]:
+    """The entities as seqeval's default mode and Flair read them: an invalid `I-` opens one."""
+    return list(_entities(tags, invalid_positions(tags)))
+
+
+def strict_entities(tags: Sequence[str]) -> list[Entity]:
+    """The entities as strict IOB2: what an invalid `I-` opens is none."""
+    invalid = set(invalid_positions(tags))
+    return [entity for entity in _entities(tags, invalid) if entity.start not in invalid]
+
+
+def _entities(tags: Sequence[str], invalid: Iterable[int]) -> Iterator[Entity]:
+    opening = set(invalid).union(position for position, tag in enumerate(tags) if tag.startswith("B-"))
+    for start in sorted(opening):
+        end = start + 1
+        while end < len(tags) and tags[end] != "O" and end not in opening:
+            end += 1
+        yield Entity(start, end, tags[start][2:])
+
+
+def bio_tags(length: int, entities: Iterable[Entity]) -> list[str]:
+    """The `length` tags that stand for `entities`, which must not overlap."""
+    tags = ["O"] * length
+    for start, end, type in entities:
+        tags[start:end] = ["B-" + type] + ["I-" + type] * (end - start - 1)
+    return tags

@@ -1,0 +1,37 @@
+"""Text files, line by line, with errors that say where."""
+
+import codecs
+from collections.abc import Iterator
+from pathlib import Path
+
+from flair_espvr.errors import PostFormatError
+
+SHOWN_CHARACTERS = 60
+
+
+def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 file, as `(number from 1, line without its end)`.
+
+    A line ends with LF or CRLF and with nothing else: `str.splitlines` also breaks at U+2028 or U+0085, which occur
+    inside words. A byte order mark is dropped.
+
+    Raises:
+        OSError: the file cannot be opened.
+        PostFormatError: a line is not UTF-8.
+    """
+    with open(path, "rb") as file:
+        for number, raw in enumerate(file, start=1):
+            if number == 1:
+                raw = raw.removeprefix(codecs.BOM_UTF8)
+            raw = raw.removesuffix(b"\n").removesuffix(b"\r")
+            try:
+                line = raw.decode("utf-8")
+            except UnicodeDecodeError:
+                raise format_error(path, number, raw.decode("utf-8", "backslashreplace"), "UTF-8 text") from None
+            yield number, line
+
+
+def format_error(path: str | Path, number: int, line: str, expected: str) -> PostFormatError:
+    """The error for a line that is not as expected: it names the file, the line number and the line, shortened."""
+    shown = line if len(line) <= SHOWN_CHARACTERS else line[:SHOWN_CHARACTERS] + "…"
+    return PostFormatError(f"{path}, line {number}: expected {expected}, found {shown!r}")
