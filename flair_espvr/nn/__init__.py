@@ -1,0 +1,34 @@
+"""Tensors to tensors: the parts of the model that know nothing of Flair.
+
+Axis letters: B sentences, T words, M entities, R = H * W regions of a picture, D hidden size, L labels. Every mask is
+bool with True for what is present, and padding, other rows and the size of the batch never change a result.
+"""
+
+from flair_espvr.nn.crf import LinearChainCRF
+from flair_espvr.nn.cross_modal import CrossModalLayer
+from flair_espvr.nn.encoder import SelfAttentionStack
+from flair_espvr.nn.fusion import GatedFusion, select_regions
+from flair_espvr.nn.positioning import (
+    RegionPositions,
+    position_each_entity,
+    position_regions,
+    straight_through_weights,
+    window_size,
+)
+from flair_espvr.nn.spans import Spans, bio_spans, span_features
+
+__all__ = [
+    "CrossModalLayer",
+    "GatedFusion",
+    "LinearChainCRF",
+    "RegionPositions",
+    "SelfAttentionStack",
+    "Spans",
+    "bio_spans",
+    "position_each_entity",
+    "position_regions",
+    "select_regions",
+    "span_features",
+    "straight_through_weights",
+    "window_size",
+]

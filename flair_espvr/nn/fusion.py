@@ -1,0 +1,62 @@
+"""Words and regions into one representation per word (paper 3.4, Multimodal Interaction)."""
+
+import torch
+from torch import Tensor
+
+from flair_espvr.nn.cross_modal import CrossModalLayer
+
+
+def select_regions(regions: Tensor, mask: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Keep only the masked-in regions of each row, so that fusion does no work for the rest of the grid.
+
+    Args:
+        regions: (B, R, D).
+        mask: Regions to keep, (B, R) bool.
+        count: Columns V of the result: no row may keep more. For windows their area, see `window_size`; known
+            beforehand, it spares waiting for the device.
+
+    Returns:
+        The regions (B, V, D), kept ones first and in order, and their mask (B, V).
+    """
+    order = mask.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :count]
+    return torch.take_along_dim(regions, order.unsqueeze(-1), dim=1), mask.gather(1, order)
+
+
+class GatedFusion(torch.nn.Module):
+    """Three cross-modal layers and a gate on the visual side (Eqs. 7-8).
+
+    P = CMT(v, T) and A = CMT(T, P) are the image-aware words, Q = CMT(T, v) the word-aware regions,
+    g = sigmoid(W_a A + W_q Q), and the result is H = [A ; g * Q]. A row without regions gives what the text
+    alone gives.
+
+    Args:
+        hidden_size: Size D of words and regions.
+        num_heads: Attention heads of each layer; must divide `hidden_size`.
+        dropout: Probability of dropout in the layers.
+    """
+
+    def __init__(self, hidden_size: int, num_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.regions_to_words = CrossModalLayer(hidden_size, num_heads, dropout)
+        self.words_to_image_aware = CrossModalLayer(hidden_size, num_heads, dropout)
+        self.words_to_regions = CrossModalLayer(hidden_size, num_heads, dropout)
+        self.image_aware_gate = torch.nn.Linear(hidden_size, hidden_size, bias=False)
+        self.word_aware_gate = torch.nn.Linear(hidden_size, hidden_size, bias=False)
+
+    def forward(self, text: Tensor, text_mask: Tensor, regions: Tensor, region_mask: Tensor) -> Tensor:
+        """Fuse words with regions.
+
+        Args:
+            text: Words T, (B, T, D).
+            text_mask: (B, T) bool.
+            regions: Regions v, (B, R, D); R may be 0.
+            region_mask: Regions to attend to, (B, R) bool; all False where there is nothing to see.
+
+        Returns:
+            H, (B, T, 2 * D).
+        """
+        text_aware = self.regions_to_words(regions, text, text_mask)  # P (B, R, D)
+        image_aware = self.words_to_image_aware(text, text_aware, region_mask)  # A (B, T, D)
+        word_aware = self.words_to_regions(text, regions, region_mask)  # Q (B, T, D)
+        gate = torch.sigmoid(self.image_aware_gate(image_aware) + self.word_aware_gate(word_aware))
+        return torch.cat([image_aware, gate * word_aware], dim=-1)
