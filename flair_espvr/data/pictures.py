@@ -93,6 +93,18 @@ def load_picture(
         raise _bad(source, _plain_reason(error)) from error
 
 
+def squashed_pixels(source: PictureSource, image_size: int) -> np.ndarray:
+    """A picture as a backbone takes it: a square of `image_size` pixels, uint8 (S,S,3).
+
+    It is squashed, never cropped: cell (row, column) of an H x W grid is that same cell of the whole picture.
+
+    Raises:
+        BadPictureError: it cannot be read.
+    """
+    picture = load_picture(source, shrink_to=image_size)
+    return np.asarray(picture.resize((image_size, image_size), Image.Resampling.BICUBIC))
+
+
 def picture_bytes(source: str | Path, *, max_bytes: int = MAX_BYTES) -> bytes:
     """The bytes of a picture file.
 

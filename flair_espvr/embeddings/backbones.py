@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from flair_espvr.embeddings.backbone_weights import Weights, fingerprint, load_weights
@@ -36,14 +34,6 @@ _SUPPORTED = (
 )
 
 _LARGEST_HALF = torch.finfo(torch.float16).max
-
-
-def squash(picture: Image.Image, image_size: int) -> np.ndarray:
-    """A picture as a square of `image_size` pixels, uint8 (S,S,3).
-
-    It is squashed, never cropped: cell (row, column) of an H x W grid is that same cell of the whole picture.
-    """
-    return np.asarray(picture.resize((image_size, image_size), Image.Resampling.BICUBIC))
 
 
 def plain_arguments(model_arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,7 +126,7 @@ class Backbone:
         the caller has no influence. Values beyond the range of float16 are cut to it.
 
         Args:
-            pixels: uint8 (B,S,S,3), as `squash` gives them.
+            pixels: uint8 (B,S,S,3), as `squashed_pixels` gives them.
             device: where to compute; the model moves there and stays.
 
         Returns:

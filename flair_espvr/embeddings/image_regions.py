@@ -15,9 +15,9 @@ from flair.embeddings.base import register_embeddings
 from torch import Tensor
 
 from flair_espvr.data.metadata import IMAGE, metadata_or_none
-from flair_espvr.data.pictures import PictureSource, content_key, describe_source, load_picture
+from flair_espvr.data.pictures import PictureSource, content_key, describe_source, squashed_pixels
 from flair_espvr.embeddings.backbone_weights import Weights, read_weights
-from flair_espvr.embeddings.backbones import Backbone, plain_arguments, squash
+from flair_espvr.embeddings.backbones import Backbone, plain_arguments
 from flair_espvr.embeddings.region_header import RegionHeader
 from flair_espvr.embeddings.region_store import RegionStore
 from flair_espvr.errors import BadPictureError, ConfigurationError, RegionStoreError
@@ -256,7 +256,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         size = self._built_backbone().image_size
         for key, source in sources.items():
             try:
-                squares[key] = squash(load_picture(source, shrink_to=size), size)
+                squares[key] = squashed_pixels(source, size)
             except BadPictureError as error:
                 self._bad_keys[key] = error
                 self._give_up(error)

@@ -124,7 +124,7 @@ class LmdbEnvironment:
             )
             used_bytes = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
             file_bytes = (self._folder / DATA_FILE).stat().st_size
-            if 0 < file_bytes < used_bytes and environment.info()["last_txnid"] > 0:
+            if file_bytes < used_bytes:
                 environment.close()  # reading past the end of a mapped file would kill the process
                 raise lmdb.CorruptedError(f"{DATA_FILE} is cut off: {file_bytes:,} of {used_bytes:,} bytes")
             self._environment = environment

@@ -71,8 +71,17 @@ class RegionStore:
 
     @staticmethod
     def exists(folder: str | Path) -> bool:
-        """Whether there is a store in a folder, be it whole or damaged."""
-        return (Path(folder) / DATA_FILE).exists()
+        """Whether there is a store in a folder, be it whole or damaged.
+
+        What a process left that was killed while making a store, before the header, is none yet.
+        """
+        data = Path(folder) / DATA_FILE
+        if not data.exists() or data.stat().st_size == 0:
+            return False
+        try:
+            return environment_of(data.parent).read(lambda transaction: (transaction.get(_HEADER_KEY) is not None, 0))
+        except (lmdb.Error, OSError):
+            return True
 
     def __len__(self) -> int:
         """Number of pictures."""

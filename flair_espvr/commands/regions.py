@@ -1,0 +1,163 @@
+"""`flair-espvr regions`: the pictures of a corpus through a backbone, once, into a region store."""
+
+import argparse
+import sys
+from pathlib import Path
+
+HELP = "compute the picture regions of a whole corpus, once"
+
+_BAD_PICTURES = 3
+
+_EPILOG = """\
+forms:
+  flair-espvr regions FOLDER --store STORE      compute what is missing from STORE for all pictures below FOLDER
+  flair-espvr regions merge STORE STORE...      add all other stores to the first
+  flair-espvr regions verify STORE...           read every value and say which are damaged
+  flair-espvr regions info STORE...             what a store holds, as JSON
+
+A run that was stopped, by Ctrl-C or by a power cut, goes on where it was when started again.
+To split the work over machines, give each a store of its own and --shard 1/3, 2/3, 3/3, then merge the stores.
+
+exit codes: 0 all is well; 1 nothing or not all was done, the message says why; 3 all was done, but some pictures
+cannot be read (they are listed with the reasons) or, with verify, some values are damaged; 130 stopped by Ctrl-C
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    parser.add_argument(
+        "operands", nargs="+", metavar="FOLDER", help="a corpus or any folder with pictures below it; or see the forms"
+    )
+    parser.add_argument("--store", type=Path, help="folder of the region store, made if there is none")
+    parser.add_argument("--backbone", metavar="NAME", help="timm model (default: the paper's Swin-Large at 384 px)")
+    parser.add_argument(
+        "--image-size", type=int, metavar="PIXELS", help="side of the square input (default: the model's)"
+    )
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights in place of those that timm fetches")
+    parser.add_argument("--device", help="where to compute, e.g. cpu or cuda:1 (default: a GPU if there is one)")
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes that read pictures (default: 2)")
+    parser.add_argument(
+        "--batch-size", type=int, default=32, metavar="N", help="pictures per forward pass (default: 32)"
+    )
+    parser.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="only the I-th of N parts")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the command.
+
+    Returns:
+        0 or, where some pictures or values are bad, 3.
+
+    Raises:
+        EspvrError: what was asked cannot be done.
+    """
+    form, *stores = arguments.operands
+    if form == "merge" and len(stores) >= 2:
+        return _merge(stores[0], stores[1:])
+    if form == "verify" and stores:
+        return _verify(stores)
+    if form == "info" and stores:
+        return _info(stores)
+    return _extract(arguments)
+
+
+def _extract(arguments: argparse.Namespace) -> int:
+    from flair_espvr.errors import ConfigurationError
+
+    if len(arguments.operands) != 1 or arguments.store is None:
+        raise ConfigurationError("expected one folder and --store; see `flair-espvr regions --help` for other forms")
+    folder = Path(arguments.operands[0])
+    if not folder.is_dir():
+        raise ConfigurationError(f"{folder}: no such folder")
+    if arguments.workers < 0 or arguments.batch_size < 1:
+        raise ConfigurationError("--workers should be 0 or more, and --batch-size 1 or more")
+
+    import flair
+    import torch
+
+    from flair_espvr.embeddings.backbone_weights import read_weights
+    from flair_espvr.embeddings.backbones import Backbone
+    from flair_espvr.embeddings.extraction import extract_regions, find_pictures
+    from flair_espvr.embeddings.image_regions import DEFAULT_BACKBONE
+    from flair_espvr.embeddings.region_store import RegionStore
+
+    try:
+        device = torch.device(arguments.device or flair.device)
+    except RuntimeError as error:
+        raise ConfigurationError(f"--device {arguments.device}: {error}") from error
+    pictures = find_pictures(folder)
+    if not pictures:
+        raise ConfigurationError(f"{folder}: no pictures there, nor in the folders below")
+    backbone = Backbone(
+        arguments.backbone or DEFAULT_BACKBONE,
+        image_size=arguments.image_size,
+        weights=None if arguments.checkpoint is None else read_weights(arguments.checkpoint),
+        weights_source=str(arguments.checkpoint),
+    )
+    with RegionStore(arguments.store, header=backbone.header, writable=True) as store:
+        done = extract_regions(
+            pictures,
+            store,
+            backbone,
+            device=device,
+            workers=arguments.workers,
+            batch_size=arguments.batch_size,
+            shard=arguments.shard,
+        )
+        total = len(store)
+    for path, reason in done.bad.items():
+        print(f"{path}: {reason}", file=sys.stderr)
+    print(
+        f"{arguments.store}: {total:,} pictures. Added {done.added:,}, there before {done.present:,}, "
+        f"copies {done.copies:,}, of other shards {done.other_shards:,}, bad {len(done.bad):,}."
+    )
+    return _BAD_PICTURES if done.bad else 0
+
+
+def _merge(target: str, sources: list[str]) -> int:
+    from tqdm import tqdm
+
+    from flair_espvr.embeddings.region_store import RegionStore, merge_stores
+
+    opened = [RegionStore(source) for source in sources]
+    with (
+        RegionStore(target, header=opened[0].header, writable=True) as store,
+        tqdm(desc="Merging", total=sum(map(len, opened)), unit="picture") as bar,
+    ):
+        for copied in merge_stores(store, opened):
+            bar.update(copied)
+        print(f"{target}: {len(store):,} pictures.")
+    return 0
+
+
+def _verify(stores: list[str]) -> int:
+    from flair_espvr.embeddings.region_store import RegionStore
+
+    damaged = False
+    for folder in stores:
+        store = RegionStore(folder)
+        problems = store.verify()
+        for problem in problems:
+            print(problem, file=sys.stderr)
+        print(f"{folder}: {len(store):,} pictures, {len(problems):,} of them damaged.")
+        damaged = damaged or bool(problems)
+    return _BAD_PICTURES if damaged else 0
+
+
+def _info(stores: list[str]) -> int:
+    import json
+
+    from flair_espvr.embeddings.region_store import RegionStore
+
+    for folder in stores:
+        print(json.dumps({"store": folder, **RegionStore(folder).info()}, indent=2))
+    return 0
+
+
+def _shard(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition("/")
+    if not (part.isascii() and parts.isascii() and part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"{text!r} should be I/N with I from 1 to N, e.g. 2/3")
+    return int(part), int(parts)

@@ -1,0 +1,158 @@
+"""From a folder of pictures to a full region store, in as many runs as it takes."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from flair_espvr.data.pictures import content_key, picture_bytes, picture_format, squashed_pixels
+from flair_espvr.data.worker_pool import WorkerPool
+from flair_espvr.embeddings.backbones import Backbone
+from flair_espvr.embeddings.region_store import RegionStore
+from flair_espvr.errors import BadPictureError
+
+_PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+
+_Item = TypeVar("_Item")
+
+
+@dataclass
+class Extraction:
+    """What a run did.
+
+    Attributes:
+        added: pictures computed and stored.
+        present: pictures that the store had before.
+        copies: files with the same content as another one of the run.
+        other_shards: pictures left to other shards.
+        bad: files that are no pictures -> the reason.
+    """
+
+    added: int = 0
+    present: int = 0
+    copies: int = 0
+    other_shards: int = 0
+    bad: dict[str, str] = field(default_factory=dict)
+
+
+def find_pictures(folder: str | Path) -> list[Path]:
+    """The files below a folder that are pictures by their first bytes or by their suffix, in order.
+
+    Links to folders are followed, each folder is entered once.
+    """
+    pictures, entered = [], set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        if os.path.realpath(parent) in entered:
+            folders.clear()
+            continue
+        entered.add(os.path.realpath(parent))
+        folders.sort()
+        paths = (Path(parent, name) for name in sorted(names))
+        pictures += [path for path in paths if path.suffix.lower() in _PICTURE_SUFFIXES or _begins_as_picture(path)]
+    return pictures
+
+
+def extract_regions(
+    paths: Sequence[Path],
+    store: RegionStore,
+    backbone: Backbone,
+    *,
+    device: torch.device,
+    workers: int,
+    batch_size: int,
+    shard: tuple[int, int] = (1, 1),
+    progress: bool = True,
+) -> Extraction:
+    """Adds the features of pictures to a store, but of those that it holds already.
+
+    Each batch is on disk before the next is computed, so a run that was stopped, however hard, is resumed by the next.
+
+    Args:
+        paths: picture files.
+        store: where to; open for writing.
+        backbone: what computes.
+        device: where it computes.
+        workers: processes that read pictures; 0 reads them in this one.
+        batch_size: pictures per forward pass and per transaction.
+        shard: `(i, n)`: only the i-th of n parts, counted from 1. Which part a picture belongs to, its content says.
+        progress: show bars.
+
+    Raises:
+        RegionStoreError: the store cannot be written.
+    """
+    done = Extraction()
+    with WorkerPool(workers) as pool:
+        hashed = pool.map(_key_or_error, paths, crashed=_crashed)
+        missing: dict[bytes, Path] = {}
+        seen = set()
+        for path, key in tqdm(hashed, "Finding new pictures", len(paths), unit="picture", disable=not progress):
+            if isinstance(key, BadPictureError):
+                done.bad[str(path)] = key.reason
+            elif key in seen:
+                done.copies += 1
+            else:
+                seen.add(key)
+                if int.from_bytes(key[:8], "big") % shard[1] != shard[0] - 1:
+                    done.other_shards += 1
+                elif key in store:
+                    done.present += 1
+                else:
+                    missing[key] = path
+        decode = partial(_decoded_or_error, image_size=backbone.image_size)
+        decoded = pool.map(decode, missing.values(), crashed=_crashed)
+        with tqdm(desc="Computing regions", total=len(missing), unit="picture", disable=not progress) as bar:
+            for batch in _batches(decoded, batch_size):
+                squares: dict[bytes, np.ndarray] = {}
+                for path, result in batch:
+                    if isinstance(result, BadPictureError):
+                        done.bad[str(path)] = result.reason
+                    else:
+                        squares[result[0]] = result[1]
+                if squares:
+                    pixels = torch.from_numpy(np.stack(list(squares.values())))
+                    features = backbone.encode(pixels, device).cpu().numpy()
+                    store.put_many(dict(zip(squares, features, strict=True)))
+                    done.added += len(squares)
+                bar.update(len(batch))
+    return done
+
+
+def _begins_as_picture(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return picture_format(file.read(12)) is not None
+    except OSError:
+        return False
+
+
+def _key_or_error(path: Path) -> bytes | BadPictureError:
+    try:
+        return content_key(picture_bytes(path))
+    except BadPictureError as error:
+        return error
+
+
+def _decoded_or_error(path: Path, image_size: int) -> tuple[bytes, np.ndarray] | BadPictureError:
+    """A picture's content key and its pixels, from one reading of the file, so that they belong together."""
+    try:
+        content = picture_bytes(path)
+        return content_key(content), squashed_pixels(content, image_size)
+    except BadPictureError as error:
+        return error
+
+
+def _crashed(path: Path) -> BadPictureError:
+    return BadPictureError(str(path), "reading it ends the process (a defect of the decoder, or too little memory)")
+
+
+def _batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
