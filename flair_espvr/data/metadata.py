@@ -1,0 +1,19 @@
+"""What a sentence carries besides its words: Flair metadata under these keys, every one optional."""
+
+from typing import Any
+
+from flair.data import Sentence
+
+IMAGE = "image"
+"""The post's picture: a path (`str` or `Path`), the file's `bytes`, or a `PIL.Image.Image`. Flair's own convention."""
+
+CAPTION = "caption"
+"""A sentence that describes the picture, as `str`."""
+
+IMAGE_ID = "image_id"
+"""The picture's name in its corpus (the `<id>` of an `IMGID:<id>` line), as `str`."""
+
+
+def metadata_or_none(sentence: Sentence, key: str) -> Any:
+    """The sentence's metadata under `key`, or `None`: Flair's own `get_metadata` raises a bare `KeyError`."""
+    return sentence.get_metadata(key) if sentence.has_metadata(key) else None

@@ -1,0 +1,33 @@
+"""The errors that a user can mend. Anything else that is raised is a defect of ours."""
+
+
+class EspvrError(Exception):
+    """Base of every error this package raises on purpose; commands print it as one message, without a traceback."""
+
+
+class PostFormatError(EspvrError, ValueError):
+    """A text file does not follow its format; the message names the file, the line and what was expected."""
+
+
+class BadPictureError(EspvrError, ValueError):
+    """A picture cannot be read; `source` names it and `reason` says why."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(f"{source}: {reason}")
+        self.source = source
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["BadPictureError"], tuple[str, str]]:
+        return type(self), (self.source, self.reason)
+
+
+class RegionStoreError(EspvrError):
+    """A region store cannot be opened, read or written as asked."""
+
+
+class UnsafeModelError(EspvrError):
+    """A model file is not ours, is damaged, is of a newer format, or hides code; nothing in it was run."""
+
+
+class ConfigurationError(EspvrError, ValueError):
+    """Arguments that do not fit each other or the data."""

