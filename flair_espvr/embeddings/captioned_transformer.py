@@ -1,0 +1,166 @@
+"""Word vectors from a transformer that reads the picture's caption after the post (paper 3.2)."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import flair
+import torch
+from flair.data import Sentence
+from flair.embeddings import TransformerWordEmbeddings
+from flair.embeddings.base import register_embeddings
+from transformers import PreTrainedTokenizerBase
+
+from flair_espvr.data.metadata import CAPTION, metadata_or_none
+from flair_espvr.embeddings.wordpieces import encode_captioned, pool_wordpieces
+from flair_espvr.errors import ConfigurationError
+
+
+@register_embeddings
+class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
+    """Flair's `TransformerWordEmbeddings` over `[CLS] words [SEP] caption [SEP]`.
+
+    The caption informs the words through attention; its own states never leave the encoder. A sentence without a
+    caption is encoded as Flair encodes it. Where post and caption do not fit the encoder together, the caption is cut;
+    words of a post that is too long on its own, and words without a wordpiece, get zero vectors in their place.
+    """
+
+    def __init__(
+        self,
+        model: str = "bert-base-uncased",
+        *,
+        use_caption: bool = True,
+        max_caption_tokens: int | None = None,
+        allow_long_sentences: bool = False,
+        use_context_separator: bool = False,
+        name: str | None = None,
+        **transformer_word_embeddings_arguments: Any,
+    ) -> None:
+        """Loads the encoder.
+
+        Args:
+            model: name on the Hugging Face hub, or a local folder.
+            use_caption: read the sentence's `"caption"` metadata; False is the paper's "w/o IC".
+            max_caption_tokens: longest caption, in wordpieces; None for what the encoder has room for.
+            allow_long_sentences: must stay False: a post in overlapping windows has no one place for its caption.
+            use_context_separator: mark neighbouring sentences (Flair's `use_context`) with a token of their own, which
+                adds a row to the encoder's vocabulary; only useful together with `use_context`.
+            name: key of the vectors on Flair's tokens; by default none that Flair's own embeddings of this model use.
+            transformer_word_embeddings_arguments: as for Flair's `TransformerWordEmbeddings`.
+
+        Raises:
+            ConfigurationError: the tokenizer is not a "fast" one, or `allow_long_sentences` is set.
+        """
+        if allow_long_sentences:
+            raise ConfigurationError(
+                "CaptionedTransformerEmbeddings cannot split a post into overlapping windows: leave "
+                "allow_long_sentences at False (words beyond the encoder's limit get zero vectors), or use Flair's "
+                "TransformerWordEmbeddings"
+            )
+        super().__init__(
+            model,
+            allow_long_sentences=False,
+            use_context_separator=use_context_separator,
+            name=name,
+            **transformer_word_embeddings_arguments,
+        )
+        if name is None:
+            self.name: str = f"captioned-{self.name}"
+        if not self.tokenizer.is_fast:
+            raise ConfigurationError(
+                f"{model}: its tokenizer ({type(self.tokenizer).__name__}) has no fast version, which is needed to "
+                "tell words from captions; choose a model with a tokenizer.json"
+            )
+        self.use_caption = use_caption
+        self.max_caption_tokens = max_caption_tokens
+        self._has_segments = _has_segments(self.tokenizer, self.model)
+
+    def to_args(self) -> dict[str, Any]:
+        """The arguments that make these embeddings again; part of what a model file keeps."""
+        captions = {}
+        if hasattr(self, "use_caption"):  # Flair's constructor asks while it is still building
+            captions = {"use_caption": self.use_caption, "max_caption_tokens": self.max_caption_tokens}
+        return {**super().to_args(), **captions}
+
+    def prepare_tensors(self, sentences: list[Sentence], device: torch.device | None = None) -> dict[str, torch.Tensor]:
+        """The encoder's input for a batch.
+
+        Args:
+            sentences: B sentences, none empty.
+            device: where the tensors go; Flair's device by default.
+
+        Returns:
+            `input_ids`, `attention_mask`, `word_ids` (B,S), where a word id is the word's position in the sentence and
+            -100 everywhere else, `token_lengths` (B,) and, where the encoder has segments, `token_type_ids` (B,S).
+        """
+        if self.context_length > 0:
+            Sentence.set_context_for_sentences(sentences)
+        expanded = [self._expand_sentence_with_context(sentence) for sentence in sentences]
+        encodings = encode_captioned(
+            self.tokenizer,
+            [[token.text for token in tokens] for tokens, _ in expanded],
+            [self._caption_words(sentence) for sentence in sentences],
+            max_caption_tokens=self.max_caption_tokens,
+            pad_to=self.tokenizer.model_max_length if self.force_max_length else 0,
+        )
+        word_ids = [
+            _sentence_word_ids(encoding.word_ids, offset, len(sentence))
+            for encoding, (_, offset), sentence in zip(encodings, expanded, sentences, strict=True)
+        ]
+        columns: dict[str, Any] = {
+            "input_ids": [encoding.ids for encoding in encodings],
+            "attention_mask": [encoding.attention_mask for encoding in encodings],
+            "word_ids": word_ids,
+            "token_lengths": [len(sentence) for sentence in sentences],
+        }
+        if self._has_segments:
+            columns["token_type_ids"] = [encoding.type_ids for encoding in encodings]
+        device = device or flair.device
+        return {key: torch.tensor(rows).to(device, non_blocking=True) for key, rows in columns.items()}
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        word_ids: torch.Tensor,
+        token_lengths: torch.Tensor,
+        token_type_ids: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Word vectors of a prepared batch: `{"token_embeddings": (B,T,D)}`, zero where a word has none."""
+        segments = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        states = self.model(input_ids, attention_mask=attention_mask, **segments).hidden_states
+        layers = [states[index] for index in self.layer_indexes]
+        hidden = torch.stack(layers).mean(dim=0) if self.layer_mean else torch.cat(layers, dim=-1)  # (B,S,D)
+        words = int(token_lengths.max())
+        result = {"token_embeddings": pool_wordpieces(hidden, word_ids, words, pooling=self.subtoken_pooling)}
+        if self.document_embedding:
+            result["document_embeddings"] = hidden[:, 0]
+        return result
+
+    def embed_batch(self, sentences: list[Sentence]) -> torch.Tensor:
+        """Word vectors of a batch as one padded tensor (B,T,D), without storing anything on the tokens."""
+        tensors = self.prepare_tensors(sentences)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.fine_tune and self.training):
+            return self(**tensors)["token_embeddings"]
+
+    def input_length(self, sentence: Sentence) -> int:
+        """Words that the encoder reads for a sentence, its caption's included: for batches of like lengths."""
+        return len(sentence) + len(self._caption_words(sentence) or ())
+
+    def used_tokens(self, sentence: Sentence) -> list[str]:
+        """All words that the encoder reads for a sentence besides Flair's context: its own and its caption's."""
+        return [token.text for token in sentence] + (self._caption_words(sentence) or [])
+
+    def _caption_words(self, sentence: Sentence) -> list[str] | None:
+        caption = metadata_or_none(sentence, CAPTION) if self.use_caption else None
+        return caption.split() if caption else None
+
+
+def _sentence_word_ids(word_ids: Sequence[int | None], offset: int, length: int) -> list[int]:
+    """The sentence's own word under each wordpiece; -100 for neighbouring sentences and everything else."""
+    return [word - offset if word is not None and offset <= word < offset + length else -100 for word in word_ids]
+
+
+def _has_segments(tokenizer: PreTrainedTokenizerBase, model: torch.nn.Module) -> bool:
+    accepted: Sequence[str] = list(inspect.signature(model.forward).parameters)
+    return "token_type_ids" in tokenizer.model_input_names and "token_type_ids" in accepted

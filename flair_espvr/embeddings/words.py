@@ -1,0 +1,30 @@
+"""The word vectors of a batch as one tensor, from any of Flair's word-level embeddings."""
+
+import torch
+from flair.data import Sentence
+from flair.embeddings import TokenEmbeddings
+from torch.nn.utils.rnn import pad_sequence
+
+from flair_espvr.embeddings.captioned_transformer import CaptionedTransformerEmbeddings
+
+
+def word_vectors(embeddings: TokenEmbeddings, sentences: list[Sentence], *, keep: bool = False) -> torch.Tensor:
+    """Embeds a batch.
+
+    A captioned transformer that is being fine-tuned hands its tensor over as it is. Every other kind goes through
+    Flair's tokens, where static vectors of an earlier epoch may already wait.
+
+    Args:
+        embeddings: any word-level embeddings.
+        sentences: B sentences, none empty.
+        keep: leave the vectors on the tokens for the caller, as Flair's `embedding_storage_mode` "cpu" and "gpu" ask.
+
+    Returns:
+        (B,T,D), zero-padded, T the longest sentence.
+    """
+    if isinstance(embeddings, CaptionedTransformerEmbeddings) and not keep and not embeddings.static_embeddings:
+        return embeddings.embed_batch(sentences)
+    embeddings.embed(sentences)
+    names = embeddings.get_names()
+    rows = [torch.stack([token.get_embedding(names) for token in sentence]) for sentence in sentences]
+    return pad_sequence(rows, batch_first=True)
