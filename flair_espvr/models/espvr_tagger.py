@@ -1,0 +1,237 @@
+"""ESPVR as a Flair model: entity spans position visual regions (Findings of EMNLP 2023)."""
+
+from pathlib import Path
+from typing import Any
+
+import flair
+import torch
+from flair.data import Dictionary, Sentence
+from flair.embeddings import TokenEmbeddings
+
+from flair_espvr.data.region import Region
+from flair_espvr.embeddings.image_regions import ImageRegionEmbeddings
+from flair_espvr.errors import ConfigurationError
+from flair_espvr.models.checkpoint import from_plain, write_checkpoint
+from flair_espvr.models.embedding_state import rebuild
+from flair_espvr.models.multimodal_tagger import Entity, MultimodalTagger, Prediction
+from flair_espvr.nn.espvr import SPAN_LABELS, ESPVRNetwork, ESPVROutput, Positioning, Regions, VisualInput
+from flair_espvr.nn.positioning import RegionPositions
+from flair_espvr.nn.spans import Spans, bio_spans
+
+
+class ESPVRTagger(MultimodalTagger):
+    """Tags entities from words, caption and the picture regions that the entities' own spans position."""
+
+    def __init__(
+        self,
+        embeddings: TokenEmbeddings,
+        label_dictionary: Dictionary,
+        label_type: str,
+        *,
+        region_embeddings: ImageRegionEmbeddings | None = None,
+        regions: Regions = "positioned",
+        positioning: Positioning = "straight_through",
+        window: int = 8,
+        hidden_size: int = 512,
+        num_heads: int = 8,
+        num_layers: int = 4,
+        dropout: float = 0.4,
+        span_loss_weight: float = 0.08,
+        positioning_spans: str = "predicted",
+        tag_format: str = "BIO",
+    ) -> None:
+        """Builds an untrained tagger; the defaults are the paper's where it prints them.
+
+        Args:
+            embeddings: word vectors, `CaptionedTransformerEmbeddings` in the paper; any word-level embeddings will do.
+            label_dictionary: the entity types.
+            label_type: name of the gold and predicted labels.
+            region_embeddings: picture regions; None is `regions="none"`, whatever `regions` says.
+            regions: `"positioned"` (the paper), `"all"` (the whole picture) or `"none"` (text and caption only).
+            positioning: `"straight_through"` gives the window's place a gradient in training, `"hard"` does not; both
+                predict alike.
+            window: edge of the positioned window in regions (the paper's alpha, which it does not print).
+            hidden_size: D.
+            num_heads: heads of every attention layer.
+            num_layers: self-attention layers over the words (3.3).
+            dropout: in every layer of the network.
+            span_loss_weight: lambda of Eq. 10.
+            positioning_spans: position with the `"predicted"` spans (the paper), or in training with the `"gold"` ones.
+            tag_format: `"BIO"`.
+
+        Raises:
+            ConfigurationError: an unknown choice, sizes that do not fit each other, or no type in the dictionary.
+        """
+        super().__init__(embeddings, label_dictionary, label_type, tag_format=tag_format)
+        _check_choice("regions", regions, ("positioned", "all", "none"))
+        _check_choice("positioning", positioning, ("straight_through", "hard"))
+        _check_choice("positioning_spans", positioning_spans, ("predicted", "gold"))
+        if window < 1:
+            raise ConfigurationError(f"window={window}: a window has at least one region")
+        if hidden_size % num_heads:
+            raise ConfigurationError(f"hidden_size={hidden_size} is not a multiple of num_heads={num_heads}")
+        if region_embeddings is None:
+            regions = "none"
+        self.region_embeddings = region_embeddings if regions != "none" else None
+        self.positioning_spans = positioning_spans
+        self._hyperparameters: dict[str, Any] = {
+            "regions": regions,
+            "positioning": positioning,
+            "window": window,
+            "hidden_size": hidden_size,
+            "num_heads": num_heads,
+            "num_layers": num_layers,
+            "dropout": dropout,
+            "span_loss_weight": span_loss_weight,
+        }
+        self.network = ESPVRNetwork(
+            word_size=embeddings.embedding_length,
+            region_size=None if self.region_embeddings is None else self.region_embeddings.embedding_length,
+            labels=self.tags.names,
+            **self._hyperparameters,
+        )
+        self.to(flair.device)
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """The plain arguments of the constructor."""
+        return {**self._hyperparameters, "positioning_spans": self.positioning_spans, "tag_format": self.tag_format}
+
+    def forward(
+        self, sentences: list[Sentence], *, keep_embeddings: bool = False, spans: Spans | None = None
+    ) -> tuple[ESPVROutput, VisualInput | None]:
+        """One forward pass over B non-empty sentences.
+
+        Args:
+            sentences: the batch.
+            keep_embeddings: leave word vectors on the tokens.
+            spans: entity spans to position with in place of the predicted ones.
+        """
+        words, mask = self._word_vectors(sentences, keep=keep_embeddings)
+        visual = self._visual_input(sentences)
+        return self.network(words, mask, visual, spans), visual
+
+    def batch_losses(self, sentences: list[Sentence]) -> torch.Tensor:
+        """Eq. 10 of each of B labelled sentences, (B,)."""
+        tags = self._gold_tags(sentences, max(len(sentence) for sentence in sentences))
+        teacher = self._gold_spans(tags) if self.training and self.positioning_spans == "gold" else None
+        output, _ = self(sentences, keep_embeddings=self.embeddings.static_embeddings, spans=teacher)
+        return self.network.loss(output, tags, self._span_tags(tags))
+
+    def predict_batch(
+        self, sentences: list[Sentence], *, keep_embeddings: bool, with_losses: bool, with_probabilities: bool
+    ) -> Prediction:
+        """Viterbi tags with posterior span scores, and each entity's own region of the picture."""
+        output, visual = self(sentences, keep_embeddings=keep_embeddings)
+        emissions, mask = output.tag_emissions, output.mask
+        spans = self.network.decode(output)
+        scores = self.network.tag_crf.span_probabilities(emissions, mask, spans)
+        regions = self._entity_regions(output, spans, visual)
+        losses = None
+        if with_losses:
+            tags = self._gold_tags(sentences, mask.shape[1])
+            losses = self.network.loss(output, tags, self._span_tags(tags))
+        probabilities = self.network.tag_crf.label_probabilities(emissions, mask) if with_probabilities else None
+        return Prediction(self._entities(spans, scores, regions), losses, probabilities)
+
+    def position_regions(self, sentences: list[Sentence]) -> RegionPositions | None:
+        """Where the fusion looks for B non-empty sentences (b_c, b_l and v); None unless regions are positioned."""
+        with torch.no_grad():
+            output, _ = self(sentences)
+        return output.positions
+
+    def save(self, model_file: str | Path, checkpoint: bool = False, *, include_backbone: bool = False) -> None:
+        """Writes the model file, atomically.
+
+        Args:
+            model_file: where to.
+            checkpoint: Flair's; unused there too.
+            include_backbone: also keep the frozen image backbone, which is otherwise named and fingerprinted only.
+
+        Raises:
+            ConfigurationError: `include_backbone` without `region_embeddings`.
+        """
+        state = self._get_state_dict()
+        if include_backbone:
+            if self.region_embeddings is None:
+                raise ConfigurationError("include_backbone: this tagger reads no pictures, so it has no backbone")
+            state["backbone"] = self.region_embeddings.backbone_state()
+        write_checkpoint(model_file, state)
+
+    def _get_state_dict(self) -> dict[str, Any]:
+        state = super()._get_state_dict()
+        if self.region_embeddings is not None:
+            state["region_embeddings"] = self.region_embeddings.save_embeddings(use_state_dict=False)
+        return state
+
+    @classmethod
+    def _init_model_with_state_dict(cls, state: dict[str, Any], **kwargs: Any) -> "ESPVRTagger":
+        region_embeddings = None
+        if state.get("region_embeddings"):
+            region_embeddings = rebuild(from_plain(state["region_embeddings"]))
+            if "backbone" in state:
+                region_embeddings.load_backbone_state(state["backbone"])
+        return super()._init_model_with_state_dict(state, region_embeddings=region_embeddings, **kwargs)
+
+    def _visual_input(self, sentences: list[Sentence]) -> VisualInput | None:
+        if self.region_embeddings is None:
+            return None
+        batch = self.region_embeddings.regions(sentences)
+        return VisualInput(batch.regions, batch.present, batch.grid)
+
+    def _span_tags(self, tags: torch.Tensor) -> torch.Tensor:
+        """Typed tag ids to ids over `SPAN_LABELS`."""
+        plain = [SPAN_LABELS.index(name[0]) for name in self.tags.names]
+        return torch.tensor(plain, device=tags.device)[tags]
+
+    def _gold_spans(self, tags: torch.Tensor) -> Spans:
+        crf = self.network.tag_crf
+        return bio_spans(tags, torch.ones_like(tags, dtype=torch.bool), begin=crf.begin, inside=crf.inside)
+
+    def _entity_regions(
+        self, output: ESPVROutput, spans: Spans, visual: VisualInput | None
+    ) -> list[list[Region | None]] | None:
+        """The region of each of M entities per sentence, None where there is no picture; None for text alone."""
+        if visual is None:
+            return None
+        positions = self.network.position_entities(output, spans, visual)
+        batch, entities = spans.start.shape
+        height, width = visual.grid
+        rows, columns = min(self._hyperparameters["window"], height), min(self._hyperparameters["window"], width)
+        left, top = positions.left / width, positions.top / height
+        edges = torch.stack([left, top, left + columns / width, top + rows / height], dim=-1)  # (B*M,4)
+        mass = (positions.scores.sum(dim=1) * positions.mask).sum(dim=-1)  # (B*M,)
+        values = torch.cat([edges, mass[:, None]], dim=-1).view(batch, entities, 5).tolist()
+        found = positions.mask.any(dim=-1).view(batch, entities).tolist()
+        return [
+            [_region(*numbers) if there else None for numbers, there in zip(row, row_found, strict=True)]
+            for row, row_found in zip(values, found, strict=True)
+        ]
+
+    def _entities(
+        self, spans: Spans, scores: torch.Tensor, regions: list[list[Region | None]] | None
+    ) -> list[list[Entity]]:
+        columns = torch.stack([spans.start, spans.end, spans.type], dim=-1).tolist()
+        result = []
+        for index, (row, probabilities, there) in enumerate(
+            zip(columns, scores.tolist(), spans.mask.tolist(), strict=True)
+        ):
+            own = regions[index] if regions is not None else [None] * len(row)
+            result.append(
+                [
+                    Entity(start, end, self.tags.types[type_], min(1.0, probability), region)
+                    for (start, end, type_), probability, region, entity in zip(
+                        row, probabilities, own, there, strict=True
+                    )
+                    if entity
+                ]
+            )
+        return result
+
+
+def _region(left: float, top: float, right: float, bottom: float, score: float) -> Region:
+    return Region(left, top, min(1.0, right), min(1.0, bottom), min(1.0, score))
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigurationError(f"{name}={value!r}: choose one of {', '.join(map(repr, choices))}")

@@ -1,0 +1,288 @@
+"""The Flair side of every multimodal tagger: batches, labels, loss, prediction, files. Its network is a subclass's."""
+
+import inspect
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import flair
+import torch
+from flair.data import Corpus, Dictionary, Label, Sentence, _iter_dataset
+from flair.embeddings import TokenEmbeddings
+from flair.nn import Classifier
+from flair.training_utils import store_embeddings
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from flair_espvr.data.region import Region
+from flair_espvr.embeddings.captioned_transformer import CaptionedTransformerEmbeddings
+from flair_espvr.embeddings.words import word_vectors
+from flair_espvr.errors import ConfigurationError, UnsafeModelError
+from flair_espvr.models.bio_tags import BioTags
+from flair_espvr.models.checkpoint import check_format, from_plain, plain_card, read_checkpoint, write_checkpoint
+from flair_espvr.models.embedding_state import rebuild, savable
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A predicted entity: words `start` to `end` (exclusive), type, posterior probability and region."""
+
+    start: int
+    end: int
+    type: str
+    score: float
+    region: Region | None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a tagger says of a batch.
+
+    Attributes:
+        entities: one list per sentence, left to right.
+        losses: (B,) against the gold labels, or None where they were not asked for.
+        tag_probabilities: (B,T,L) posterior of every tag of every word, or None where not asked for.
+    """
+
+    entities: list[list[Entity]]
+    losses: torch.Tensor | None = None
+    tag_probabilities: torch.Tensor | None = None
+
+
+class MultimodalTagger(Classifier[Sentence]):
+    """A Flair model that tags entities from a sentence and the picture in its metadata.
+
+    A subclass builds its network in its constructor and implements `batch_losses` and `predict_batch`; the arguments of
+    its constructor that are plain values are kept in the model file and given back on loading.
+    """
+
+    def __init__(
+        self, embeddings: TokenEmbeddings, label_dictionary: Dictionary, label_type: str, *, tag_format: str = "BIO"
+    ) -> None:
+        """Sets up what all multimodal taggers share.
+
+        Args:
+            embeddings: any of Flair's word-level embeddings.
+            label_dictionary: the entity types, as `corpus.make_label_dictionary(label_type)` gives them.
+            label_type: name of the gold labels in training and of the predicted ones.
+            tag_format: only `"BIO"` (BIO2), the scheme of the paper and of its data.
+
+        Raises:
+            ConfigurationError: no entity type, an unknown `tag_format`, or embeddings that no safe model file can hold.
+        """
+        super().__init__()
+        if tag_format != "BIO":
+            raise ConfigurationError(f"tag_format={tag_format!r}: multimodal taggers know BIO (BIO2) only")
+        savable(embeddings)
+        self.embeddings = embeddings
+        self.label_dictionary = label_dictionary
+        self.tag_format = tag_format
+        self.tags = BioTags(label_dictionary.get_items())
+        self._label_type = label_type
+
+    @property
+    def label_type(self) -> str:
+        """Name of the labels that this model learns from and predicts."""
+        return self._label_type
+
+    @abstractmethod
+    def batch_losses(self, sentences: list[Sentence]) -> torch.Tensor:
+        """The loss of each of B labelled, non-empty sentences, (B,)."""
+
+    @abstractmethod
+    def predict_batch(
+        self, sentences: list[Sentence], *, keep_embeddings: bool, with_losses: bool, with_probabilities: bool
+    ) -> Prediction:
+        """Tags B non-empty sentences, without touching their labels.
+
+        Args:
+            sentences: the batch.
+            keep_embeddings: leave word vectors on the tokens.
+            with_losses: compute the loss against the gold labels too.
+            with_probabilities: give every tag's posterior too.
+        """
+
+    @abstractmethod
+    def hyperparameters(self) -> dict[str, Any]:
+        """The plain keyword arguments that build this model again, besides embeddings, labels and pictures."""
+
+    def forward_loss(self, sentences: list[Sentence]) -> tuple[torch.Tensor, int]:
+        """The summed loss of a batch and the number of words it was summed over, as Flair's trainer wants them."""
+        sentences = [sentence for sentence in sentences if len(sentence) > 0]
+        if not sentences:
+            return torch.zeros((), device=flair.device, requires_grad=True), 0
+        return self.batch_losses(sentences).sum(), sum(len(sentence) for sentence in sentences)
+
+    def predict(
+        self,
+        sentences: list[Sentence] | Sentence | Dataset[Sentence],
+        mini_batch_size: int = 32,
+        return_probabilities_for_all_classes: bool = False,
+        verbose: bool = False,
+        label_name: str | None = None,
+        return_loss: bool = False,
+        embedding_storage_mode: str | None = "none",
+    ) -> tuple[torch.Tensor, int] | None:
+        """Adds entity labels, each with its score and, where a picture was used, its `"region"` metadata.
+
+        Args:
+            sentences: one sentence, a list or a dataset; empty ones are left alone.
+            mini_batch_size: sentences per forward pass.
+            return_probabilities_for_all_classes: also put every tag's posterior on each token.
+            verbose: show a progress bar.
+            label_name: name of the new labels, this model's `label_type` by default. Older labels of that name are
+                replaced, all others stay.
+            return_loss: also compute the loss against the gold labels.
+            embedding_storage_mode: Flair's `"none"`, `"cpu"` or `"gpu"`.
+
+        Returns:
+            Summed loss and word count with `return_loss`, else None.
+        """
+        label_name = label_name or self.label_type
+        if isinstance(sentences, Sentence):
+            sentences = [sentences]
+        elif isinstance(sentences, Dataset):
+            sentences = list(_iter_dataset(sentences))
+        Sentence.set_context_for_sentences(sentences)
+        ordered = sorted(
+            (sentence for sentence in sentences if len(sentence) > 0), key=self._input_length, reverse=True
+        )
+        starts = range(0, len(ordered), mini_batch_size)
+        loss, words = torch.zeros(1, device=flair.device), 0
+        with torch.no_grad(), _evaluating(self):
+            for start in tqdm(starts, desc="Tagging", unit="batch", disable=not verbose):
+                batch = ordered[start : start + mini_batch_size]
+                prediction = self.predict_batch(
+                    batch,
+                    keep_embeddings=embedding_storage_mode not in (None, "none"),
+                    with_losses=return_loss,
+                    with_probabilities=return_probabilities_for_all_classes,
+                )
+                for sentence, entities in zip(batch, prediction.entities, strict=True):
+                    _label(sentence, entities, label_name)
+                if prediction.tag_probabilities is not None:
+                    self._add_distributions(batch, prediction.tag_probabilities, label_name)
+                if prediction.losses is not None:
+                    loss += prediction.losses.sum()
+                    words += sum(len(sentence) for sentence in batch)
+                store_embeddings(batch, embedding_storage_mode)
+        return (loss, words) if return_loss else None
+
+    def get_used_tokens(
+        self, corpus: Corpus[Sentence], context_length: int = 0, respect_document_boundaries: bool = True
+    ) -> Iterator[list[str]]:
+        """Every word that the encoder will read, captions and context included (for `reduce_transformer_vocab`)."""
+        for sentence in _iter_dataset(corpus.get_all_sentences()):
+            if isinstance(self.embeddings, CaptionedTransformerEmbeddings):
+                yield self.embeddings.used_tokens(sentence)
+            else:
+                yield [token.text for token in sentence]
+            yield [token.text for token in sentence.left_context(context_length, respect_document_boundaries)]
+            yield [token.text for token in sentence.right_context(context_length, respect_document_boundaries)]
+
+    def save(self, model_file: str | Path, checkpoint: bool = False) -> None:
+        """Writes the model file, atomically; see `flair_espvr.models.checkpoint` for what it may hold.
+
+        Args:
+            model_file: where to.
+            checkpoint: Flair's; unused there too.
+        """
+        write_checkpoint(model_file, self._get_state_dict())
+
+    @classmethod
+    def load(cls, model_path: str | Path | dict[str, Any]) -> "MultimodalTagger":
+        """Reads a model file without running code in it.
+
+        Args:
+            model_path: a file that `save` wrote, or its state as Flair's loader hands it over.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            UnsafeModelError: the file hides code, is damaged, is not ours, is of a newer format or of another class.
+        """
+        if isinstance(model_path, dict):
+            state = model_path
+            check_format(state, "the given state")
+        else:
+            state = read_checkpoint(model_path)
+        written_by = state.get("__cls__", cls.__name__)
+        if not inspect.isabstract(cls) and written_by != cls.__name__:
+            raise UnsafeModelError(f"{model_path}: holds a {written_by}, not a {cls.__name__}; load it with that class")
+        return super().load(state)
+
+    def _word_vectors(self, sentences: list[Sentence], *, keep: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Word vectors (B,T,D_enc) and which of them are words (B,T)."""
+        words = word_vectors(self.embeddings, sentences, keep=keep)
+        lengths = torch.tensor([len(sentence) for sentence in sentences], device=words.device)
+        return words, torch.arange(words.shape[1], device=words.device) < lengths[:, None]
+
+    def _gold_tags(self, sentences: list[Sentence], words: int) -> torch.Tensor:
+        """Gold tag ids (B,T) of the `label_type` spans, `"O"` on padding."""
+        rows = [self.tags.encode(_gold_spans(sentence, self.label_type), words) for sentence in sentences]
+        return torch.tensor(rows, device=flair.device)
+
+    def _input_length(self, sentence: Sentence) -> int:
+        if isinstance(self.embeddings, CaptionedTransformerEmbeddings):
+            return self.embeddings.input_length(sentence)
+        return len(sentence)
+
+    def _add_distributions(self, sentences: list[Sentence], probabilities: torch.Tensor, label_name: str) -> None:
+        for sentence, rows in zip(sentences, probabilities.tolist(), strict=True):
+            for token, row in zip(sentence, rows, strict=False):  # rows run on into padding
+                labels = [Label(token, tag, score) for tag, score in zip(self.tags.names, row, strict=True)]
+                token.add_tags_proba_dist(label_name, labels)
+
+    def _get_state_dict(self) -> dict[str, Any]:
+        state = {
+            **super()._get_state_dict(),
+            "embeddings": self.embeddings.save_embeddings(use_state_dict=False),
+            "label_dictionary": self.label_dictionary,
+            "label_type": self.label_type,
+            "hyperparameters": self.hyperparameters(),
+        }
+        if self.model_card is not None:
+            state["model_card"] = plain_card(self.model_card)
+        return state
+
+    @classmethod
+    def _init_model_with_state_dict(cls, state: dict[str, Any], **kwargs: Any) -> "MultimodalTagger":
+        try:
+            return super()._init_model_with_state_dict(
+                state,
+                embeddings=rebuild(from_plain(state["embeddings"])),
+                label_dictionary=from_plain(state["label_dictionary"]),
+                label_type=state["label_type"],
+                **state["hyperparameters"],
+                **kwargs,
+            )
+        except (KeyError, TypeError, RuntimeError, ValueError) as error:
+            if isinstance(error, ConfigurationError):
+                raise
+            raise UnsafeModelError(f"the model file is damaged: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode for the block: a prediction must not depend on dropout."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+def _gold_spans(sentence: Sentence, label_type: str) -> Iterable[tuple[int, int, str]]:
+    for label in sentence.get_labels(label_type):
+        tokens = label.data_point.tokens
+        yield tokens[0].idx - 1, tokens[-1].idx, label.value
+
+
+def _label(sentence: Sentence, entities: Sequence[Entity], label_name: str) -> None:
+    sentence.remove_labels(label_name)
+    for entity in entities:
+        support = {} if entity.region is None else {"region": entity.region}
+        sentence[entity.start : entity.end].add_label(label_name, entity.type, entity.score, **support)
