@@ -1,0 +1,147 @@
+"""One post as a JSON object, and the sentence it stands for; the format is described in `flair_espvr.data.posts`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from flair.data import Sentence
+
+from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, metadata_or_none
+from flair_espvr.data.offsets import WordOffsets
+from flair_espvr.data.region import Region
+
+RECORD = "record"
+"""Metadata key under which a sentence keeps the JSON object it was read from."""
+
+REGION = "region"
+"""Metadata key of a label's `Region`, and the field it is written to."""
+
+
+class RecordError(Exception):
+    """What is wrong with one post; the reader adds where it stands."""
+
+
+def parse_record(line: str) -> dict[str, Any]:
+    """The JSON object of a line, checked but for its entities.
+
+    Raises:
+        RecordError: it is no such object.
+    """
+    try:
+        record = json.loads(line)
+        json.dumps(record, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise RecordError("it has half of a surrogate pair, which is no character") from None
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"it is no JSON ({error})") from None
+    if not isinstance(record, dict):
+        raise RecordError("it is no object")
+    name = _name(record)
+    match record:
+        case {"text": _, "tokens": _}:
+            raise RecordError(f"{name} has both 'text' and 'tokens'")
+        case {"text": str()}:
+            pass
+        case {"tokens": list(tokens)} if all(isinstance(token, str) and token for token in tokens):
+            pass
+        case _:
+            raise RecordError(f"{name} has neither 'text', a string, nor 'tokens', a list of non-empty strings")
+    for field in ("image", "caption"):
+        if not isinstance(record.get(field), str | None):
+            raise RecordError(f"the {field!r} of {name} is no string")
+    if not isinstance(record.get("entities"), list | None):
+        raise RecordError(f"the 'entities' of {name} are no list")
+    return record
+
+
+def record_sentence(record: dict[str, Any], *, label_type: str, label_name_map: Mapping[str, str]) -> Sentence:
+    """The labelled sentence of a record, which it keeps as metadata.
+
+    Raises:
+        RecordError: an entity is malformed, cuts a word, overlaps another or runs out of the post.
+    """
+    name = _name(record)
+    try:
+        sentence = Sentence(record["text"] if "text" in record else record["tokens"])
+    except ValueError:
+        raise RecordError(f"Flair cannot find the words of {name} in its text; give its 'tokens'") from None
+    sentence.add_metadata(RECORD, record)
+    offsets = WordOffsets(sentence, record.get("text"))
+    taken: set[int] = set()
+    for entity in record.get("entities") or []:
+        try:
+            words = _words(entity, offsets, record)
+            if not taken.isdisjoint(words):
+                raise RecordError("overlaps another")
+            taken.update(words)
+            sentence[words.start : words.stop].add_label(
+                label_type, label_name_map.get(entity["type"], entity["type"]), _score(entity), **_region(entity)
+            )
+        except RecordError as error:
+            raise RecordError(f"{name} has an entity {json.dumps(entity, ensure_ascii=False)} that {error}") from None
+    return sentence
+
+
+def sentence_record(sentence: Sentence, *, label_type: str, scores: bool) -> dict[str, Any]:
+    """The record a sentence was read from, or a new one, with the entities that it has now under `label_type`."""
+    record = metadata_or_none(sentence, RECORD) or _new_record(sentence)
+    offsets = WordOffsets(sentence, record.get("text"))
+    entities = []
+    for span in sentence.get_spans(label_type):
+        label = span.get_label(label_type)
+        start, end = offsets.span(span[0].idx - 1, span[-1].idx)
+        entity: dict[str, Any] = {"start": start, "end": end, "type": label.value}
+        if scores:
+            entity["score"] = label.score
+        if REGION in label.metadata:
+            entity[REGION] = asdict(label.metadata[REGION])
+        entities.append(entity)
+    return {**record, "entities": entities}
+
+
+def _new_record(sentence: Sentence) -> dict[str, Any]:
+    image = metadata_or_none(sentence, IMAGE)
+    values = {
+        "id": metadata_or_none(sentence, IMAGE_ID),
+        "tokens": [token.text for token in sentence],
+        "image": str(image) if isinstance(image, str | Path) else None,
+        "caption": metadata_or_none(sentence, CAPTION),
+    }
+    return {field: value for field, value in values.items() if value is not None}
+
+
+def _name(record: Mapping[str, Any]) -> str:
+    return f"post {record['id']!r}" if "id" in record else "the post"
+
+
+def _words(entity: Any, offsets: WordOffsets, record: Mapping[str, Any]) -> range:
+    match entity:
+        case {"start": int(start), "end": int(end), "type": str(type_)} if type_ and type_ == type_.strip():
+            pass
+        case _:
+            raise RecordError("needs a 'start' and an 'end', whole numbers, and a 'type', a string")
+    if not 0 <= start < end <= offsets.length:
+        raise RecordError(f"runs out of the post's {offsets.length} {offsets.unit}, or is empty")
+    words = offsets.words(start, end)
+    if words is None:
+        raise RecordError(f"covers {record['text'][start:end]!r}, which does not begin and end with a word")
+    return words
+
+
+def _score(entity: Mapping[str, Any]) -> float:
+    score = entity.get("score", 1.0)
+    if not isinstance(score, int | float) or not 0 <= score <= 1:
+        raise RecordError("has a 'score' that is no number in 0..1")
+    return float(score)
+
+
+def _region(entity: Mapping[str, Any]) -> dict[str, Region]:
+    if entity.get(REGION) is None:
+        return {}
+    try:
+        return {REGION: Region(**{field.name: float(entity[REGION][field.name]) for field in fields(Region)})}
+    except (KeyError, TypeError, ValueError):
+        names = ", ".join(field.name for field in fields(Region))
+        raise RecordError(f"has a 'region' that is not made of the numbers {names}") from None

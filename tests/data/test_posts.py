@@ -1,0 +1,182 @@
+import io
+import json
+
+import pytest
+from flair.data import Sentence
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flair_espvr.data import Region, read_jsonl_posts, write_jsonl_posts
+from flair_espvr.data.records import parse_record, record_sentence, sentence_record
+from flair_espvr.errors import PostFormatError
+
+DURANT = {
+    "id": "7",
+    "text": "Kevin Durant enters Oracle Arena",
+    "caption": "a man in a suit",
+    "entities": [{"start": 0, "end": 12, "type": "PER"}, {"start": 20, "end": 32, "type": "LOC"}],
+}
+
+
+@pytest.fixture
+def read(tmp_path):
+    def write_and_read(*records, **arguments):
+        path = tmp_path / "posts.jsonl"
+        lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
+        path.write_text("\n".join(lines), encoding="utf-8")
+        return list(read_jsonl_posts(path, **arguments))
+
+    return write_and_read
+
+
+def spans(sentence, label_type="ner"):
+    return [(span.text, span.get_label(label_type).value) for span in sentence.get_spans(label_type)]
+
+
+def test_text_and_tokens_give_the_same_entities(read):
+    tokens = {
+        "tokens": DURANT["text"].split(),
+        "entities": [{"start": 0, "end": 2, "type": "PER"}, {"start": 3, "end": 5, "type": "LOC"}],
+    }
+    by_text, by_tokens = read(DURANT, tokens)
+    assert spans(by_text) == spans(by_tokens) == [("Kevin Durant", "PER"), ("Oracle Arena", "LOC")]
+
+
+def test_a_post_brings_its_metadata(read, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "durant.png").write_bytes(b"a picture")
+    with_picture, without = read({**DURANT, "image": "pictures/durant.png"}, {"text": "hello"})
+    assert with_picture.get_metadata("image") == str(tmp_path / "pictures" / "durant.png")
+    assert with_picture.get_metadata("image_id") == "durant"
+    assert with_picture.get_metadata("caption") == "a man in a suit"
+    assert without.get_metadata("image_id") == "2"
+    assert not without.has_metadata("image")
+    assert not without.has_metadata("caption")
+
+
+def test_pictures_that_are_not_there_are_counted(read, caplog):
+    (sentence,) = read({**DURANT, "image": "x" * 5000 + ".jpg"})
+    assert not sentence.has_metadata("image")
+    assert "1 of the pictures" in caplog.text
+
+
+def test_types_are_mapped_and_the_layer_is_chosen(read):
+    (sentence,) = read(DURANT, label_type="gold", label_name_map={"LOC": "PLACE"})
+    assert spans(sentence, "gold") == [("Kevin Durant", "PER"), ("Oracle Arena", "PLACE")]
+
+
+def test_words_are_those_of_flair(read):
+    text = "Paris-based @Kevin's #NBA… http://t.co/x"
+    (sentence,) = read({"text": text})
+    assert [token.text for token in sentence] == [token.text for token in Sentence(text)]
+
+
+def test_offsets_count_the_characters_that_flair_drops(read):
+    text = "\u200bI ❤\ufe0f New\u200bYork\u200b !"
+    start, end = text.index("New"), text.index("York") + 4
+    for entity in [(start, end), (start, end + 1)]:
+        (sentence,) = read({"text": text, "entities": [{"start": entity[0], "end": entity[1], "type": "LOC"}]})
+        assert spans(sentence) == [("NewYork", "LOC")]
+        assert sentence_record(sentence, label_type="ner", scores=False)["entities"] == [
+            {"start": start, "end": end, "type": "LOC"}
+        ]
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ("{", "no JSON"),
+        ("[" * 100_000, "no JSON"),
+        ("[]", "no object"),
+        ({}, "neither"),
+        ({"text": "a", "tokens": ["a"]}, "both"),
+        ({"tokens": ["a", ""]}, "neither"),
+        ({"tokens": "a"}, "neither"),
+        ({"text": "a", "image": 7}, "'image'"),
+        ({"text": "a", "entities": {}}, "'entities'"),
+        ('{"text": "\\ud83d"}', "surrogate"),
+        ({"id": 5, "text": "Kevin", "entities": [{"start": 0, "end": 3, "type": "PER"}]}, "post 5.*'Kev'"),
+        ({"text": "Kevin D.", "entities": [{"start": 0, "end": 6, "type": "PER"}]}, "'Kevin '"),
+        ({"text": "Kevin", "entities": [{"start": 0, "end": 6, "type": "PER"}]}, "5 characters"),
+        ({"tokens": ["Kevin"], "entities": [{"start": 0, "end": 2, "type": "PER"}]}, "1 words"),
+        ({"text": "Kevin", "entities": [{"start": -5, "end": 5, "type": "PER"}]}, "runs out"),
+        ({"text": "Kevin", "entities": [{"start": 0, "end": 0, "type": "PER"}]}, "empty"),
+        ({"text": "Kevin", "entities": [{"start": 0, "end": "5", "type": "PER"}]}, "whole numbers"),
+        ({"text": "Kevin", "entities": [{"start": 0, "end": 5}]}, "'type'"),
+        ({"text": "Kevin", "entities": ["PER"]}, "whole numbers"),
+        (
+            {
+                "tokens": ["a", "b"],
+                "entities": [{"start": 0, "end": 2, "type": "X"}, {"start": 1, "end": 2, "type": "Y"}],
+            },
+            "overlaps",
+        ),
+        ({"tokens": ["a"], "entities": [{"start": 0, "end": 1, "type": "X", "score": 2}]}, "'score'"),
+        ({"tokens": ["a"], "entities": [{"start": 0, "end": 1, "type": "X", "region": {"left": 0}}]}, "'region'"),
+    ],
+)
+def test_a_bad_post_is_named_with_its_line(read, record, reason):
+    with pytest.raises(PostFormatError, match=rf"posts.jsonl, line 2: .*{reason}"):
+        read({"text": "fine"}, record)
+
+
+def test_the_rest_of_a_file_is_not_lost_to_a_bad_post(read):
+    errors = []
+    sentences = read({"text": "first"}, {"id": "bad"}, {"text": "last"}, on_error=errors.append)
+    assert [sentence.text for sentence in sentences] == ["first", "last"]
+    assert "line 2" in str(errors[0])
+    assert "'bad'" in str(errors[0])
+
+
+def test_predictions_are_written_into_the_record_and_read_back(read, tmp_path):
+    (sentence,) = read({**DURANT, "likes": 3})
+    region = Region(0.25, 0.0, 0.75, 0.5, 0.875)
+    sentence[0:2].add_label("predicted", "PER", 0.5, region=region)
+    path = tmp_path / "predictions.jsonl"
+    with path.open("wb") as file:
+        assert write_jsonl_posts([sentence], file, label_type="predicted") == 1
+    written = json.loads(path.read_text())
+    assert {**written, "entities": None} == {**DURANT, "likes": 3, "entities": None}
+    assert written["entities"] == [
+        {
+            "start": 0,
+            "end": 12,
+            "type": "PER",
+            "score": 0.5,
+            "region": {"left": 0.25, "top": 0.0, "right": 0.75, "bottom": 0.5, "score": 0.875},
+        }
+    ]
+    (back,) = read_jsonl_posts(path)
+    label = back.get_label("ner")
+    assert (label.value, label.score, label.metadata["region"]) == ("PER", 0.5, region)
+
+
+def test_a_sentence_of_ones_own_is_written_by_its_tokens():
+    sentence = Sentence("Kevin Durant scores")
+    sentence.add_metadata("image", "durant.jpg")
+    sentence[0:2].add_label("ner", "PER")
+    file = io.BytesIO()
+    write_jsonl_posts([sentence], file, scores=False)
+    assert json.loads(file.getvalue()) == {
+        "tokens": ["Kevin", "Durant", "scores"],
+        "image": "durant.jpg",
+        "entities": [{"start": 0, "end": 2, "type": "PER"}],
+    }
+
+
+TEXTS = st.text(st.sampled_from("aB .'-@#é☂️\u200b\ufe0f\u2028\u0080\u3000 \n"), max_size=30)
+
+
+@given(TEXTS, st.data())
+def test_any_words_of_any_text_come_back_at_the_same_offsets(text, data):
+    sentence = record_sentence(parse_record(json.dumps({"text": text})), label_type="ner", label_name_map={})
+    borders = data.draw(st.lists(st.integers(0, len(sentence)), unique=True, max_size=6)) if len(sentence) else []
+    borders = sorted(borders)
+    for first, last in zip(borders[::2], borders[1::2], strict=False):
+        sentence[first:last].add_label("ner", "X")
+    record = sentence_record(sentence, label_type="ner", scores=False)
+    again = record_sentence(parse_record(json.dumps(record)), label_type="ner", label_name_map={})
+    assert [(s[0].idx, s[-1].idx) for s in again.get_spans("ner")] == [
+        (s[0].idx, s[-1].idx) for s in sentence.get_spans("ner")
+    ]
+    assert sentence_record(again, label_type="ner", scores=False) == record
