@@ -1,0 +1,30 @@
+"""Reading and describing posts: column files, JSONL, captions, pictures by id, corpora."""
+
+from flair_espvr.data.captions import read_captions
+from flair_espvr.data.columns import Post, read_posts, write_posts
+from flair_espvr.data.corpora import POSTS, MultimodalCorpus, SplitSummary
+from flair_espvr.data.image_folder import ImageFolder
+from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, metadata_or_none
+from flair_espvr.data.posts import read_jsonl_posts, write_jsonl_posts
+from flair_espvr.data.region import Region
+from flair_espvr.data.twitter import TWITTER_2015, TWITTER_2017
+
+__all__ = [
+    "CAPTION",
+    "IMAGE",
+    "IMAGE_ID",
+    "POSTS",
+    "TWITTER_2015",
+    "TWITTER_2017",
+    "ImageFolder",
+    "MultimodalCorpus",
+    "Post",
+    "Region",
+    "SplitSummary",
+    "metadata_or_none",
+    "read_captions",
+    "read_jsonl_posts",
+    "read_posts",
+    "write_jsonl_posts",
+    "write_posts",
+]

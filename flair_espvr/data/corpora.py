@@ -1,0 +1,207 @@
+"""Corpora of posts with pictures and captions."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from flair.data import Corpus, Sentence
+from flair.datasets import FlairDatapointDataset
+
+from flair_espvr.data.captions import read_captions
+from flair_espvr.data.columns import read_posts
+from flair_espvr.data.image_folder import ImageFolder
+from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID
+from flair_espvr.data.posts import read_jsonl_posts
+from flair_espvr.data.sentences import INVALID_TAG, post_sentence
+from flair_espvr.errors import ConfigurationError
+
+log = logging.getLogger("flair")
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    """What one file gave: counts of posts, their words and entities, and how many posts have a picture, a caption.
+
+    Attributes:
+        invalid_tags: `I-` tags that open an entity; read leniently, as Flair does.
+        without_words: posts left out because they have no words.
+    """
+
+    posts: int
+    words: int
+    entities: int
+    pictures: int
+    captions: int
+    invalid_tags: int
+    without_words: int
+
+    def __str__(self) -> str:
+        parts = [
+            f"{self.posts} posts, {self.words} words, {self.entities} entities",
+            f"{self.pictures} pictures, {self.posts - self.pictures} missing",
+            f"{self.captions} captions, {self.posts - self.captions} missing",
+        ]
+        if self.invalid_tags:
+            parts.append(f"{self.invalid_tags} I- tags open an entity (kept, as Flair reads them)")
+        if self.without_words:
+            parts.append(f"{self.without_words} posts without words left out")
+        return "; ".join(parts)
+
+
+class MultimodalCorpus(Corpus[Sentence]):
+    """A corpus of posts, each with its picture and caption where they are found, in memory.
+
+    A post without picture or caption stays in, without; nothing is put in its place. The counts are in `summary` and in
+    the log.
+
+    Args:
+        data_folder: where the files of posts are.
+        images: a folder of pictures named `<image id>.jpg`, `.png`, ...; `None` for no pictures.
+        captions: a file of captions by image id (see `read_captions`); `None` for no captions.
+        train_file: name within `data_folder`; `.jsonl` files are read by `read_jsonl_posts`, others by `read_posts`.
+        dev_file: the same for development; `None` where there is none.
+        test_file: the same for testing; `None` where there is none.
+        label_type: the annotation layer that gets the entities.
+        label_name_map: other names for some entity types, for instance `{"OTHER": "MISC"}`.
+        name: what the corpus is called; the folder's name if not given.
+        sample_missing_splits: whether a split given as `None` is sampled from train, as `flair.data.Corpus` does.
+        random_seed: seed of that sampling.
+
+    Attributes:
+        summary: a `SplitSummary` for each file read, by `"train"`, `"dev"`, `"test"`.
+        edition: which edition of a published corpus this is, where that is known; scores should name it.
+
+    Raises:
+        ConfigurationError: a file or folder is not there.
+        PostFormatError: a file does not follow its format.
+    """
+
+    edition: str | None = None
+
+    def __init__(
+        self,
+        data_folder: str | Path,
+        *,
+        images: str | Path | None = None,
+        captions: str | Path | None = None,
+        train_file: str | None = "train.txt",
+        dev_file: str | None = "valid.txt",
+        test_file: str | None = "test.txt",
+        label_type: str = "ner",
+        label_name_map: Mapping[str, str] | None = None,
+        name: str | None = None,
+        sample_missing_splits: bool | Literal["only_dev", "only_test"] = True,
+        random_seed: int | None = None,
+    ) -> None:
+        self.data_folder = Path(data_folder)
+        names = {"train": train_file, "dev": dev_file, "test": test_file}
+        files = {split: self.data_folder / file for split, file in names.items() if file is not None}
+        _require_files(self.data_folder, files)
+        image_folder = ImageFolder(images) if images is not None else None
+        captions_by_id = _captions(captions)
+
+        self.summary: dict[str, SplitSummary] = {}
+        datasets: dict[str, FlairDatapointDataset[Sentence]] = {}
+        for split, path in files.items():
+            sentences, self.summary[split] = _read_split(
+                _sentences(path, label_type, label_name_map), image_folder, captions_by_id, label_type
+            )
+            datasets[split] = FlairDatapointDataset(sentences)
+            log.info("%s: %s", path, self.summary[split])
+        if image_folder is not None:
+            _report_oddities(image_folder)
+        super().__init__(
+            datasets.get("train"),
+            datasets.get("dev"),
+            datasets.get("test"),
+            name=name or self.data_folder.resolve().name,
+            sample_missing_splits=sample_missing_splits,
+            random_seed=random_seed,
+        )
+
+    def __str__(self) -> str:
+        return super().__str__().replace("Corpus", self.name, 1)
+
+
+class POSTS(MultimodalCorpus):
+    """One's own posts: a `MultimodalCorpus` of JSONL files, see `flair_espvr.data.posts`.
+
+    Pictures and captions are those the posts name, relative to `data_folder`. `images` and `captions` serve the posts
+    that name none, by image id (see `read_jsonl_posts`). All arguments are those of `MultimodalCorpus`.
+    """
+
+    def __init__(
+        self,
+        data_folder: str | Path,
+        *,
+        train_file: str | None = "train.jsonl",
+        dev_file: str | None = "dev.jsonl",
+        test_file: str | None = "test.jsonl",
+        **arguments: Any,
+    ) -> None:
+        super().__init__(data_folder, train_file=train_file, dev_file=dev_file, test_file=test_file, **arguments)
+
+
+def _sentences(path: Path, label_type: str, label_name_map: Mapping[str, str] | None) -> Iterator[Sentence]:
+    if path.suffix == ".jsonl":
+        return read_jsonl_posts(path, label_type=label_type, label_name_map=label_name_map)
+    return (post_sentence(post, label_type=label_type, label_name_map=label_name_map) for post in read_posts(path))
+
+
+def _read_split(
+    sentences: Iterator[Sentence], images: ImageFolder | None, captions: Mapping[str, str], label_type: str
+) -> tuple[list[Sentence], SplitSummary]:
+    kept: list[Sentence] = []
+    without_words = 0
+    for sentence in sentences:
+        if not len(sentence):
+            without_words += 1
+            continue
+        image_id = sentence.get_metadata(IMAGE_ID)
+        if not sentence.has_metadata(IMAGE) and images is not None and (path := images.find(image_id)):
+            sentence.add_metadata(IMAGE, str(path))
+        if not sentence.has_metadata(CAPTION) and image_id in captions:
+            sentence.add_metadata(CAPTION, captions[image_id])
+        kept.append(sentence)
+    labels = [label for sentence in kept for label in sentence.get_labels(label_type)]
+    return kept, SplitSummary(
+        posts=len(kept),
+        words=sum(len(sentence) for sentence in kept),
+        entities=len(labels),
+        pictures=sum(sentence.has_metadata(IMAGE) for sentence in kept),
+        captions=sum(sentence.has_metadata(CAPTION) for sentence in kept),
+        invalid_tags=sum(INVALID_TAG in label.metadata for label in labels),
+        without_words=without_words,
+    )
+
+
+def _captions(path: str | Path | None) -> dict[str, str]:
+    if path is None:
+        return {}
+    if not Path(path).is_file():
+        raise ConfigurationError(f"{path}: expected a file of captions, 'image_id<TAB>caption' or JSONL")
+    return read_captions(path)
+
+
+def _require_files(folder: Path, files: Mapping[str, Path]) -> None:
+    absent = [f"{split} file {path.name}" for split, path in files.items() if not path.is_file()]
+    if absent:
+        there = sorted(path.name for path in folder.iterdir() if path.is_file())[:10] if folder.is_dir() else None
+        raise ConfigurationError(
+            f"{folder}: no {', no '.join(absent)}; "
+            + (f"the folder has {', '.join(there) or 'no files'}" if there is not None else "there is no such folder")
+            + ". Name the files (train_file=, dev_file=, test_file=), or pass None for a split that does not exist"
+        )
+
+
+def _report_oddities(images: ImageFolder) -> None:
+    if images.ambiguous:
+        first = min(images.ambiguous)
+        log.warning(
+            "%s: %d image ids have several pictures, for instance %s", images.folder, len(images.ambiguous), first
+        )
+    if images.not_pictures:
+        first = min(images.not_pictures).name
+        log.warning("%s: %d files are no pictures, for instance %s", images.folder, len(images.not_pictures), first)

@@ -1,0 +1,114 @@
+import json
+
+import pytest
+from flair.data import Sentence
+from PIL import Image
+
+from flair_espvr.data import POSTS, MultimodalCorpus
+from flair_espvr.errors import ConfigurationError
+
+POST = "IMGID:{}\nNew\tB-LOC\nYork\tI-LOC\n\u200b\tO\nrocks\tI-OTHER\n\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for split, ids in {"train": range(10), "valid": [10, 11], "test": [12]}.items():
+        (tmp_path / f"{split}.txt").write_text("".join(POST.format(image_id) for image_id in ids), encoding="utf-8")
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (2, 2)).save(tmp_path / "pictures" / "0.jpg", format="PNG")
+    (tmp_path / "captions.tsv").write_text("0\ta city\n12\ta street\n")
+    return tmp_path
+
+
+def test_posts_become_sentences_with_spans(folder):
+    sentence = MultimodalCorpus(folder, label_name_map={"OTHER": "MISC"}).train[3]
+    assert [token.text for token in sentence] == ["New", "York", "\u200b", "rocks"]
+    assert [(span.text, span.tag) for span in sentence.get_spans("ner")] == [("New York", "LOC"), ("rocks", "MISC")]
+    assert sentence.get_metadata("image_id") == "3"
+
+
+def test_pictures_and_captions_go_to_their_own_posts_only(folder):
+    corpus = MultimodalCorpus(folder, images=folder / "pictures", captions=folder / "captions.tsv")
+    sentences = [*corpus.train, *corpus.dev, *corpus.test]
+    assert {s.get_metadata("image_id"): s.get_metadata("image") for s in sentences if s.has_metadata("image")} == {
+        "0": str(folder / "pictures" / "0.jpg")
+    }
+    assert {s.get_metadata("image_id"): s.get_metadata("caption") for s in sentences if s.has_metadata("caption")} == {
+        "0": "a city",
+        "12": "a street",
+    }
+
+
+def test_what_was_read_is_counted_and_logged(folder, caplog):
+    with caplog.at_level("INFO", logger="flair"):
+        summary = MultimodalCorpus(folder, images=folder / "pictures", captions=folder / "captions.tsv").summary
+    train = summary["train"]
+    assert (train.posts, train.words, train.entities) == (10, 40, 20)
+    assert (train.pictures, train.captions, train.invalid_tags) == (1, 1, 10)
+    assert "10 posts, 40 words, 20 entities; 1 pictures, 9 missing; 1 captions, 9 missing; 10 I- tags" in caplog.text
+
+
+def test_oddities_in_the_folder_of_pictures_are_reported(folder, caplog):
+    (folder / "pictures" / "1.jpg").write_text("gone")
+    Image.new("RGB", (2, 2)).save(folder / "pictures" / "0.png")
+    MultimodalCorpus(folder, images=folder / "pictures")
+    assert "1 image ids have several pictures, for instance 0" in caplog.text
+    assert "1 files are no pictures, for instance 1.jpg" in caplog.text
+
+
+def test_posts_without_words_are_left_out_and_counted(folder):
+    (folder / "train.txt").write_text(POST.format(1) + "IMGID:2\n\n" + POST.format(3))
+    corpus = MultimodalCorpus(folder)
+    assert len(corpus.train) == 2
+    assert corpus.summary["train"].without_words == 1
+
+
+def test_it_is_a_flair_corpus(folder):
+    corpus = MultimodalCorpus(folder, name="cities")
+    assert str(corpus) == "cities: 10 train + 2 dev + 1 test sentences"
+    assert set(corpus.make_label_dictionary("ner").get_items()) == {"LOC", "OTHER"}
+    assert str(corpus.downsample(0.5)) == "cities: 5 train + 1 dev + 0 test sentences"
+    assert all(isinstance(sentence, Sentence) and sentence.has_metadata("image_id") for sentence in corpus.train)
+
+
+def test_missing_splits_are_sampled_as_flair_does(folder):
+    corpus = MultimodalCorpus(folder, dev_file=None, random_seed=1)
+    assert (len(corpus.train), len(corpus.dev), len(corpus.test)) == (9, 1, 1)
+    corpus = MultimodalCorpus(folder, dev_file=None, sample_missing_splits=False)
+    assert (len(corpus.train), corpus.dev) == (10, None)
+
+
+def test_an_empty_split_and_a_split_without_entities_work(folder):
+    (folder / "valid.txt").write_text("")
+    (folder / "test.txt").write_text("IMGID:1\nhello\tO\n")
+    corpus = MultimodalCorpus(folder)
+    assert (len(corpus.dev), len(corpus.test)) == (0, 1)
+    assert corpus.summary["test"].entities == 0
+
+
+def test_a_missing_file_is_named_with_what_is_there(folder):
+    (folder / "valid.txt").rename(folder / "dev.txt")
+    with pytest.raises(ConfigurationError, match=r"no dev file valid\.txt; the folder has captions\.tsv, dev\.txt"):
+        MultimodalCorpus(folder)
+
+
+def test_missing_folders_and_caption_files_are_named(folder):
+    with pytest.raises(ConfigurationError, match="no such folder"):
+        MultimodalCorpus(folder / "absent")
+    with pytest.raises(ConfigurationError, match="folder of pictures"):
+        MultimodalCorpus(folder, images=folder / "absent")
+    with pytest.raises(ConfigurationError, match="file of captions"):
+        MultimodalCorpus(folder, captions=folder / "absent.tsv")
+
+
+def test_posts_are_read_from_jsonl(folder):
+    posts = [
+        {"id": "a", "text": "New York rocks", "entities": [{"start": 0, "end": 8, "type": "LOC"}]},
+        {"id": "b", "text": "look", "image": "pictures/0.jpg"},
+        {"id": "c", "text": "look", "image": "pictures/0.jpg", "caption": "its own"},
+    ]
+    (folder / "train.jsonl").write_text("\n".join(map(json.dumps, posts)))
+    corpus = POSTS(folder, dev_file=None, test_file=None, sample_missing_splits=False, captions=folder / "captions.tsv")
+    assert [span.text for span in corpus.train[0].get_spans("ner")] == ["New York"]
+    assert corpus.train[1].get_metadata("image") == str(folder / "pictures" / "0.jpg")
+    assert [s.get_metadata("caption") for s in list(corpus.train)[1:]] == ["a city", "its own"]
