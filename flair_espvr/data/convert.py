@@ -1,0 +1,98 @@
+"""From one format of posts to another: JSONL, IMGID column files, plain CoNLL."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from flair.data import Sentence
+
+from flair_espvr.data.columns import IMAGE_ID_PREFIX, Post, read_posts, write_posts
+from flair_espvr.data.lines import read_lines
+from flair_espvr.data.metadata import CAPTION
+from flair_espvr.data.posts import read_jsonl_posts, write_jsonl_posts
+from flair_espvr.data.sentences import INVALID_TAG, post_sentence, sentence_post
+from flair_espvr.files import atomic_write
+
+Format = Literal["jsonl", "imgid", "conll"]
+
+_LABEL_TYPE = "ner"
+
+
+@dataclass
+class Conversion:
+    """What a conversion did.
+
+    Attributes:
+        posts: how many posts were written.
+        repaired_tags: invalid `I-` tags whose entity is now an ordinary one; JSONL cannot say them.
+        lost_captions: captions left out; column files have no place for them.
+    """
+
+    posts: int = 0
+    repaired_tags: int = 0
+    lost_captions: int = 0
+
+
+def convert_posts(
+    source: str | Path, target: str | Path, *, source_format: Format, target_format: Format
+) -> Conversion:
+    """Write the posts of `source` to `target` in another format; `target` appears whole or not at all.
+
+    Words, entities and image ids stay what they are. Plain CoNLL has no image ids: posts that come from it are numbered
+    from 1. Column files take a post's image id (see `read_jsonl_posts`) and leave captions and further fields behind.
+
+    Raises:
+        OSError: a file cannot be opened or written.
+        PostFormatError: `source` does not follow its format, or a post cannot be said in the other one.
+    """
+    done = Conversion()
+    with atomic_write(target) as file:
+        if target_format == "jsonl":
+            done.posts = write_jsonl_posts(
+                _sentences(source, source_format, done), file, label_type=_LABEL_TYPE, scores=False
+            )
+        else:
+            done.posts = write_posts(_posts(source, source_format, done), file, image_ids=target_format == "imgid")
+    return done
+
+
+def read_any(path: str | Path) -> Iterator[Post]:
+    """The posts of a file, whichever of the formats it has."""
+    return _posts(path, format_of(path), Conversion())
+
+
+def format_of(path: str | Path) -> Format:
+    """The format of a file, told by how its first line with anything in it begins."""
+    first = next((line for _, line in read_lines(path) if line.strip(" \t")), "")
+    if first.startswith("{"):
+        return "jsonl"
+    return "imgid" if first.startswith(IMAGE_ID_PREFIX) else "conll"
+
+
+def format_by_suffix(path: str | Path) -> Format:
+    """The format that a file to be written should have: `.jsonl`, `.conll`, and IMGID columns for any other suffix."""
+    suffixes: dict[str, Format] = {".jsonl": "jsonl", ".conll": "conll"}
+    return suffixes.get(Path(path).suffix, "imgid")
+
+
+def _posts(path: str | Path, format: Format, done: Conversion) -> Iterator[Post]:
+    if format == "jsonl":
+        for sentence in read_jsonl_posts(path, label_type=_LABEL_TYPE):
+            done.lost_captions += sentence.has_metadata(CAPTION)
+            yield sentence_post(sentence, label_type=_LABEL_TYPE)
+    elif format == "imgid":
+        yield from read_posts(path)
+    else:
+        for number, post in enumerate(read_posts(path, image_ids=False), start=1):
+            yield replace(post, image_id=str(number))
+
+
+def _sentences(path: str | Path, format: Format, done: Conversion) -> Iterator[Sentence]:
+    if format == "jsonl":
+        yield from read_jsonl_posts(path, label_type=_LABEL_TYPE)
+        return
+    for post in _posts(path, format, done):
+        sentence = post_sentence(post, label_type=_LABEL_TYPE)
+        done.repaired_tags += sum(INVALID_TAG in label.metadata for label in sentence.get_labels(_LABEL_TYPE))
+        yield sentence
