@@ -1,0 +1,51 @@
+import argparse
+
+import pytest
+
+from flair_espvr.commands import check, convert
+from flair_espvr.errors import ConfigurationError
+
+
+def run(command, *arguments):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return command.run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+@pytest.fixture
+def columns(tmp_path):
+    path = tmp_path / "train.txt"
+    path.write_text("IMGID:1\nNew\tB-LOC\nYork\tI-LOC\n\n")
+    return path
+
+
+def test_convert_there_and_back(columns, tmp_path, capsys):
+    assert run(convert, columns, tmp_path / "train.jsonl") == 0
+    assert run(convert, tmp_path / "train.jsonl", tmp_path / "back.txt") == 0
+    assert (tmp_path / "back.txt").read_bytes() == columns.read_bytes()
+    assert "1 posts" in capsys.readouterr().out
+
+
+def test_convert_between_named_formats_says_what_is_lost(tmp_path, capsys):
+    (tmp_path / "in").write_text('{"text": "New York", "caption": "a city"}')
+    assert run(convert, tmp_path / "in", tmp_path / "out", "--from", "jsonl", "--to", "conll") == 0
+    assert (tmp_path / "out").read_text() == "New\tO\nYork\tO\n\n"
+    assert "1 captions were left behind" in capsys.readouterr().out
+
+
+def test_convert_says_which_tags_it_repaired(columns, tmp_path, capsys):
+    columns.write_text("IMGID:1\na\tI-LOC\n")
+    assert run(convert, columns, tmp_path / "out.jsonl") == 0
+    assert "1 I- tags" in capsys.readouterr().out
+
+
+def test_check_tells_clean_from_leaking(columns, tmp_path, capsys):
+    assert run(check, tmp_path) == 0
+    (tmp_path / "test.txt").write_bytes(columns.read_bytes())
+    assert run(check, tmp_path) == 1
+    assert "image ids in several splits: 1\n    train.txt line 1 (1) = test.txt line 1 (1)" in capsys.readouterr().out
+
+
+def test_check_needs_files_of_posts(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"train\.txt"):
+        run(check, tmp_path)
