@@ -21,7 +21,7 @@ _HOMES = {
     "Region": "data",
 }
 
-__all__ = [  # noqa: RUF022  # in the order of _HOMES
+__all__ = [
     "TWITTER_2015",
     "TWITTER_2017",
     "CaptionedTransformerEmbeddings",
@@ -34,7 +34,7 @@ __all__ = [  # noqa: RUF022  # in the order of _HOMES
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a public name's module on first use: Flair takes seconds to import, and `flair-espvr --help` needs none."""
+    """Imports a public name's module on first use: Flair takes seconds, and `flair-espvr --help` needs none of it."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
