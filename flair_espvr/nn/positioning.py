@@ -47,7 +47,8 @@ def position_regions(
     b_c is the region with the largest relevance summed over the entities. Its neighbours are the other regions less
     than `window` rows and columns away, and b_l is the neighbour with the largest attention score from b_c. The window
     starts at the smaller row and the smaller column of the two and is moved inward where it would leave the grid, so
-    it always holds both. Among equals the region with the lowest number wins, on every device.
+    it always holds both. Among equal scores the region with the lowest number wins, on every
+    device.
 
     Args:
         entities: Entity features e_i, (B, M, D); M may be 0.
@@ -63,7 +64,7 @@ def position_regions(
     scores = _relevance(entities, entity_mask, regions)
     summed = scores.sum(dim=1, keepdim=True)  # (B, 1, R), Eq. 2
     windows = _place_windows(summed, entity_mask.any(dim=1, keepdim=True), regions, grid, window)
-    return RegionPositions(*(field.flatten(0, 1) for field in windows), scores=scores)
+    return RegionPositions(*windows, scores)
 
 
 def position_each_entity(
@@ -80,7 +81,7 @@ def position_each_entity(
     _check_grid(regions, grid, window)
     scores = _relevance(entities, entity_mask, regions)
     windows = _place_windows(scores, entity_mask, regions, grid, window)
-    return RegionPositions(*(field.flatten(0, 1) for field in windows), scores=scores.flatten(0, 1).unsqueeze(1))
+    return RegionPositions(*windows, scores.flatten(0, 1).unsqueeze(1))
 
 
 def straight_through_weights(positions: RegionPositions, entity_mask: Tensor) -> Tensor:
@@ -144,7 +145,7 @@ def _place_windows(
         regions: Region features, (B, R, D).
 
     Returns:
-        center, neighbour, top and left, each (B, N) long, and the mask (B, N, R).
+        center, neighbour, top and left, each (B * N,) long, and the mask (B * N, R).
     """
     rows, columns = grid
     height, width = window_size(grid, window)
@@ -166,5 +167,7 @@ def _place_windows(
     inside = (below >= 0) & (below < height) & (beyond >= 0) & (beyond < width)
 
     mask = inside & present.unsqueeze(-1)
-    center, neighbour, top, left = (field.masked_fill(~present, -1) for field in (center, neighbour, top, left))
-    return center, neighbour, top, left, mask
+    center, neighbour, top, left = (
+        field.masked_fill(~present, -1).flatten() for field in (center, neighbour, top, left)
+    )
+    return center, neighbour, top, left, mask.flatten(0, 1)

@@ -1,0 +1,92 @@
+"""Every forward pass of the package on a fake CUDA device, and how often the host waits for it."""
+
+import pytest
+import torch
+
+from flair_espvr.nn import (
+    CrossModalLayer,
+    GatedFusion,
+    LinearChainCRF,
+    SelfAttentionStack,
+    Spans,
+    bio_spans,
+    position_each_entity,
+    position_regions,
+    select_regions,
+    span_features,
+    straight_through_weights,
+)
+
+BATCH, WORDS, ENTITIES, REGIONS, HIDDEN = 3, 7, 2, 12, 8
+LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+GRID = (3, 4)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_attention_modules(fake_cuda, training):
+    with fake_cuda():
+        words, mask = torch.randn(BATCH, WORDS, 5), torch.ones(BATCH, WORDS, dtype=torch.bool)
+        regions, region_mask = torch.randn(BATCH, REGIONS, HIDDEN), torch.ones(BATCH, REGIONS, dtype=torch.bool)
+        encoder = SelfAttentionStack(5, HIDDEN, num_heads=2, num_layers=2, dropout=0.1).train(training)
+        layer = CrossModalLayer(HIDDEN, 2, 0.1).train(training)
+        fusion = GatedFusion(HIDDEN, 2, 0.1).train(training)
+    with torch.set_grad_enabled(training):
+        text = encoder(words, mask)
+        assert layer(text, regions, region_mask).device.type == "cuda"
+        fused = fusion(text, mask, *select_regions(regions, region_mask, 4))
+    assert fused.device.type == "cuda"
+    assert fused.shape == (BATCH, WORDS, 2 * HIDDEN)
+    assert fake_cuda.reads.count == 0
+
+
+def test_positioning(fake_cuda):
+    with fake_cuda():
+        entities = torch.randn(BATCH, ENTITIES, HIDDEN)
+        entity_mask = torch.ones(BATCH, ENTITIES, dtype=torch.bool)
+        regions = torch.randn(BATCH, REGIONS, HIDDEN)
+    positions = position_regions(entities, entity_mask, regions, grid=GRID, window=2)
+    each = position_each_entity(entities, entity_mask, regions, grid=GRID, window=2)
+    for result in (positions, each):
+        assert {field.device.type for field in vars(result).values()} == {"cuda"}
+    assert straight_through_weights(positions, entity_mask).device.type == "cuda"
+    assert fake_cuda.reads.count == 0
+
+
+def test_crf_predicts_without_waiting(fake_cuda):
+    with fake_cuda():
+        crf = LinearChainCRF(LABELS)
+        emissions, mask = torch.randn(BATCH, WORDS, len(LABELS)), torch.ones(BATCH, WORDS, dtype=torch.bool)
+        index = torch.zeros(BATCH, ENTITIES, dtype=torch.long)
+        spans = Spans(index, index + 1, index, index == 0)
+    assert crf.decode(emissions, mask).device.type == "cuda"
+    assert crf.label_probabilities(emissions, mask).device.type == "cuda"
+    assert crf.span_probabilities(emissions, mask, spans).device.type == "cuda"
+    assert fake_cuda.reads.count == 0
+
+
+def test_crf_loss(fake_cuda):
+    with fake_cuda():
+        crf = LinearChainCRF(LABELS)
+        emissions, mask = torch.randn(BATCH, WORDS, len(LABELS)), torch.ones(BATCH, WORDS, dtype=torch.bool)
+        tags = torch.zeros(BATCH, WORDS, dtype=torch.long)
+    assert crf.loss(emissions, tags, mask).device.type == "cuda"
+
+
+def test_reading_spans_waits_once(fake_cuda):
+    with fake_cuda():
+        crf = LinearChainCRF(LABELS)
+        tags, mask = torch.zeros(BATCH, WORDS, dtype=torch.long), torch.ones(BATCH, WORDS, dtype=torch.bool)
+        hidden = torch.randn(BATCH, WORDS, HIDDEN)
+    spans = bio_spans(tags, mask, begin=crf.begin, inside=crf.inside)
+    assert fake_cuda.reads.count == 1
+    assert {field.device.type for field in vars(spans).values()} == {"cuda"}
+    assert span_features(hidden, spans).device.type == "cuda"
+    assert fake_cuda.reads.count == 1
+
+
+def test_a_tensor_on_the_wrong_device_fails(fake_cuda):
+    with fake_cuda():
+        entities, regions = torch.randn(BATCH, ENTITIES, HIDDEN), torch.randn(BATCH, REGIONS, HIDDEN)
+    entity_mask = torch.ones(BATCH, ENTITIES, dtype=torch.bool)
+    with pytest.raises(RuntimeError, match="device"):
+        position_regions(entities, entity_mask, regions, grid=GRID, window=2)

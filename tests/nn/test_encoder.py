@@ -1,0 +1,85 @@
+"""The self-attention stack: torch's own encoder with the same weights, both of its code paths, and padding."""
+
+import pytest
+import torch
+
+from flair_espvr.nn import SelfAttentionStack
+
+LENGTHS = [6, 2, 4]
+CLOSE = {"atol": 1e-5, "rtol": 1e-5}
+
+
+@pytest.fixture
+def stack():
+    torch.manual_seed(0)
+    return SelfAttentionStack(5, 8, num_heads=2, num_layers=3, dropout=0.0)
+
+
+@pytest.fixture
+def batch():
+    torch.manual_seed(1)
+    return torch.randn(3, 6, 5), torch.arange(6) < torch.tensor(LENGTHS).unsqueeze(1)
+
+
+def test_equals_torch_encoder_with_the_same_weights(stack, batch):
+    words, mask = batch
+    layer = torch.nn.TransformerEncoderLayer(8, 2, 32, dropout=0.0, activation="gelu", batch_first=True)
+    encoder = torch.nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+    encoder.layers.load_state_dict(stack.layers.state_dict())
+    expected = encoder(words @ stack.projection.weight.T + stack.projection.bias, src_key_padding_mask=~mask)
+    torch.testing.assert_close(stack(words, mask)[mask], expected[mask], **CLOSE)
+
+
+def test_inference_equals_training(stack, batch):
+    words, mask = batch
+    trained = stack(words, mask)
+    stack.eval()
+    # torch takes another, fused code path here, in which padding may come out as anything.
+    for context in (torch.no_grad(), torch.inference_mode()):
+        with context:
+            inferred = stack(words, mask)
+        assert inferred.isfinite().all()
+        torch.testing.assert_close(inferred[mask], trained[mask], **CLOSE)
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_padding_and_other_rows_do_not_matter(stack, batch, inference):
+    words, mask = batch
+    stack.train(not inference)
+    with torch.inference_mode(inference):
+        result = stack(words, mask)
+        noisy = stack(words.masked_fill(~mask.unsqueeze(-1), 50.0), mask)
+        torch.testing.assert_close(noisy[mask], result[mask], **CLOSE)
+        for row, length in enumerate(LENGTHS):
+            alone = stack(words[row : row + 1, :length], mask[row : row + 1, :length])
+            torch.testing.assert_close(alone[0], result[row, :length], **CLOSE)
+
+
+def test_a_row_without_words_is_finite_and_so_are_gradients(stack, batch):
+    words, mask = batch
+    mask[1] = False
+    result = stack(words.requires_grad_(), mask)
+    assert result.isfinite().all()
+    result[mask].sum().backward()
+    for gradient in (words.grad, *(parameter.grad for parameter in stack.parameters())):
+        assert gradient.isfinite().all()
+
+
+def test_no_layers_leave_the_projection(batch):
+    words, mask = batch
+    stack = SelfAttentionStack(5, 8, num_heads=2, num_layers=0, dropout=0.5)
+    assert torch.equal(stack(words, mask), stack.projection(words))
+
+
+def test_layers_start_from_weights_of_their_own(stack):
+    first, second, _ = (layer.linear1.weight for layer in stack.layers)
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_bfloat16_autocast(stack, batch, training):
+    words, mask = batch
+    stack.train(training)
+    with torch.set_grad_enabled(training), torch.autocast("cpu", torch.bfloat16):
+        half = stack(words, mask)
+    torch.testing.assert_close(half.float()[mask], stack(words, mask)[mask], atol=0.1, rtol=0.1)
