@@ -1,0 +1,203 @@
+"""Do pictures matter, and does positioning point at what a name stands for?
+
+    python -m benchmarks.grounding CACHE
+
+Draws the corpus of `benchmarks.scenes` into the folder CACHE, encodes its pictures once, trains a tagger for every
+configuration and seed, and prints one Markdown table. Finished runs are kept in `CACHE/results.jsonl`, one JSON line
+each: a run that was killed is done again, one that ended is not. Chance is a span-F1 of about 25.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import flair
+import numpy as np
+from flair.data import Sentence
+from flair.trainers import ModelTrainer
+from tqdm import tqdm
+
+from benchmarks.pointing import pointing
+from benchmarks.results import append_result, finished_results, mean_and_deviation
+from benchmarks.scenes import BOXES, IMAGES, read_boxes, write_scenes
+from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegionEmbeddings, MultimodalCorpus
+from flair_espvr.data.metadata import IMAGE, IMAGE_ID
+from flair_espvr.embeddings.offline_weights import efficientnet_lite0_checkpoint, minilm_folder
+
+RESULTS = "results.jsonl"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One row of the table.
+
+    Attributes:
+        pictures: what the row is called.
+        model: arguments of `ESPVRTagger`.
+        shuffled: give every post the picture of another post of its split, in training and in testing.
+    """
+
+    pictures: str
+    model: Mapping[str, Any] = field(default_factory=dict)
+    shuffled: bool = False
+
+
+CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
+    {
+        "none": Configuration("none", {"regions": "none"}),
+        "shuffled": Configuration("shuffled between posts, positioned", shuffled=True),
+        "all": Configuration("all regions", {"regions": "all"}),
+        "hard": Configuration("positioned, hard", {"positioning": "hard"}),
+        "straight_through": Configuration("positioned, straight-through", {"positioning": "straight_through"}),
+    }
+)
+
+
+def run(
+    configuration: Configuration, seed: int, regions: ImageRegionEmbeddings, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Train and test once.
+
+    Returns:
+        `f1` and, where regions are positioned, the shares of `pointing`; all in percent.
+    """
+    flair.set_seed(seed)
+    corpus = MultimodalCorpus(options.corpus, images=options.corpus / IMAGES)
+    if configuration.shuffled:
+        for split in (corpus.train, corpus.dev, corpus.test):
+            shuffle_pictures(list(split), np.random.default_rng(seed))
+    tagger = ESPVRTagger(
+        CaptionedTransformerEmbeddings(options.encoder, fine_tune=True),
+        corpus.make_label_dictionary("ner", add_unk=False),
+        "ner",
+        region_embeddings=regions,
+        positioning_spans="predicted",
+        window=options.window,
+        hidden_size=options.hidden_size,
+        num_layers=options.layers,
+        dropout=options.dropout,
+        **configuration.model,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        ModelTrainer(tagger, corpus).fine_tune(
+            folder,
+            learning_rate=options.learning_rate,
+            decoder_learning_rate=options.decoder_learning_rate,
+            mini_batch_size=options.batch_size,
+            max_epochs=options.epochs,
+            save_final_model=False,
+            create_file_logs=False,
+            create_loss_file=False,
+        )
+    score = tagger.evaluate(corpus.test, gold_label_type="ner", mini_batch_size=options.batch_size).main_score
+    return {"f1": 100 * score, **pointing(tagger, list(corpus.test), read_boxes(options.corpus))}
+
+
+def shuffle_pictures(sentences: Sequence[Sentence], rng: np.random.Generator) -> None:
+    """Give every sentence the picture of another one, chosen at random, in place."""
+    order = rng.permutation(len(sentences))
+    pictures = [(sentence.get_metadata(IMAGE), sentence.get_metadata(IMAGE_ID)) for sentence in sentences]
+    for receiver, giver in zip(order, np.roll(order, 1), strict=True):
+        image, image_id = pictures[giver]
+        sentences[receiver].add_metadata(IMAGE, image)
+        sentences[receiver].add_metadata(IMAGE_ID, image_id)
+
+
+def table(results: Iterable[Mapping[str, Any]]) -> str:
+    """The results as a Markdown table: mean and standard deviation over the seeds of each configuration."""
+    results = list(results)
+    columns = {
+        "f1": "span-F1",
+        "sentence": "b_c on the subject",
+        "entity": "entity's own b_c on it",
+        "window": "middle of its own window on it",
+    }
+    lines = [f"| pictures used | seeds | {' | '.join(columns.values())} |", f"|---|---|{'---|' * len(columns)}"]
+    for name, configuration in CONFIGURATIONS.items():
+        rows = [result for result in results if result["configuration"] == name]
+        if rows:
+            cells = [mean_and_deviation([row[column] for row in rows if column in row]) for column in columns]
+            lines.append(f"| {configuration.pictures} | {len(rows)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    options.encoder = options.encoder or str(minilm_folder())
+    options.checkpoint = options.checkpoint or str(efficientnet_lite0_checkpoint())
+    options.corpus = options.cache / f"scenes-{options.train}-{options.test}-{options.typed_share:g}"
+    if not (options.corpus / BOXES).exists():
+        write_scenes(options.corpus, train=options.train, test=options.test, typed_share=options.typed_share)
+    regions = ImageRegionEmbeddings(
+        options.backbone,
+        checkpoint=options.checkpoint,
+        image_size=options.image_size,
+        store=options.cache / f"regions-{options.backbone}-{options.image_size}",
+    )
+    encode_pictures(options.corpus, regions)
+    runs_apart = ("cache", "corpus", "seeds", "configurations", "encoder", "checkpoint")
+    settings = {name: value for name, value in vars(options).items() if name not in runs_apart}
+    settings |= {name: Path(getattr(options, name)).name for name in ("encoder", "checkpoint")}
+    results = options.cache / RESULTS
+    for seed in options.seeds:
+        for name in options.configurations:
+            wanted = {"configuration": name, "seed": seed}
+            if any(wanted.items() <= row.items() for row in finished_results(results, settings)):
+                continue
+            start = time.monotonic()
+            row = {**wanted, **run(CONFIGURATIONS[name], seed, regions, options)}
+            row["seconds"] = round(time.monotonic() - start)
+            append_result(results, row, settings)
+    print(table(finished_results(results, settings)))
+
+
+def encode_pictures(corpus: Path, regions: ImageRegionEmbeddings) -> None:
+    """Bring every picture of the corpus into the region store of `regions`."""
+    pictures = sorted((corpus / IMAGES).iterdir())
+    for start in tqdm(range(0, len(pictures), regions.batch_size), desc="Encoding pictures", unit="batch"):
+        sentences = []
+        for picture in pictures[start : start + regions.batch_size]:
+            sentence = Sentence("picture")
+            sentence.add_metadata(IMAGE, picture)
+            sentences.append(sentence)
+        regions.regions(sentences)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    add = parser.add_argument
+    add("cache", type=Path, help="folder for the corpus, the region store and the results")
+    add("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    add(
+        "--configurations",
+        nargs="+",
+        choices=CONFIGURATIONS,
+        default=list(CONFIGURATIONS),
+        metavar="NAME",
+        help=", ".join(CONFIGURATIONS),
+    )
+    add("--epochs", type=int, default=6)
+    add("--train", type=int, default=1200, metavar="POSTS")
+    add("--test", type=int, default=200, metavar="POSTS")
+    add("--typed-share", type=float, default=0.0, metavar="SHARE", help="posts with a second, well-known name")
+    add("--backbone", default="tf_efficientnet_lite0", help="timm model")
+    add("--checkpoint", help="its weights; by default those of EfficientNet-Lite0 in the `offline` extra")
+    add("--image-size", type=int, default=384, metavar="PIXELS")
+    add("--encoder", help="a folder or a hub name; MiniLM-L6 of the `offline` extra by default")
+    add("--window", type=int, default=6, metavar="REGIONS")
+    add("--hidden-size", type=int, default=256)
+    add("--layers", type=int, default=1, help="self-attention layers over the words")
+    add("--dropout", type=float, default=0.2)
+    add("--batch-size", type=int, default=16)
+    add("--learning-rate", type=float, default=5e-5, help="of the text encoder")
+    add("--decoder-learning-rate", type=float, default=5e-4, help="of everything else")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
