@@ -25,6 +25,10 @@ def word_vectors(embeddings: TokenEmbeddings, sentences: list[Sentence], *, keep
     if isinstance(embeddings, CaptionedTransformerEmbeddings) and not keep and not embeddings.static_embeddings:
         return embeddings.embed_batch(sentences)
     embeddings.embed(sentences)
+    # One name at a time: Flair joins several by alphabet, and some embeddings of a stack change names when reloaded.
     names = embeddings.get_names()
-    rows = [torch.stack([token.get_embedding(names) for token in sentence]) for sentence in sentences]
+    rows = [
+        torch.cat([torch.stack([token.get_embedding([name]) for token in sentence]) for name in names], dim=-1)
+        for sentence in sentences
+    ]
     return pad_sequence(rows, batch_first=True)

@@ -258,7 +258,7 @@ class MultimodalTagger(Classifier[Sentence]):
                 **state["hyperparameters"],
                 **kwargs,
             )
-        except (KeyError, TypeError, RuntimeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, RuntimeError, ValueError) as error:
             if isinstance(error, ConfigurationError):
                 raise
             raise UnsafeModelError(f"the model file is damaged: {type(error).__name__}: {error}") from error
