@@ -1,4 +1,4 @@
-"""Writing a result so that a kill or a full disk leaves the old file or the new one, never half of either."""
+"""Files: results that a kill or a full disk leaves old or new, never half; and the folder of those that we bring."""
 
 import os
 import tempfile
@@ -32,6 +32,13 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def resource_folder() -> Path:
+    """The bundled posts and pictures: inside the package when it was installed, beside it in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "resources"
+    return installed if installed.is_dir() else package.parent / "resources"
 
 
 def _umask() -> int:

@@ -17,13 +17,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the report; the exit code is 0 when nothing was found and 1 when something was."""
+    """Print the report; the exit code is 0 when nothing was found and 3 when something was."""
     from flair_espvr.data.convert import read_any
     from flair_espvr.data.hygiene import check_splits
 
     report = check_splits({path.name: read_any(path) for path in split_files(arguments.data_folder)})
     print(report)
-    return 0 if report.clean else 1
+    return 0 if report.clean else 3
 
 
 def split_files(folder: Path) -> list[Path]:
