@@ -1,3 +1,3 @@
-"""One module per command: `HELP`, `add_arguments(parser)`, `run(arguments) -> exit code`; heavy imports are in `run`."""
+"""One module per command: `HELP`, `add_arguments(parser)` and `run(arguments) -> exit code`, which imports the rest."""
 
 NAMES = ("quickstart", "regions", "convert", "check")
