@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     corpus = _corpus()
     splits = {"training": corpus.train, "development": corpus.dev, "test": corpus.test}
     print(f"Posts: {', '.join(f'{len(split)} {name}' for name, split in splits.items())} (written and drawn by us)")
-    regions = ImageRegionEmbeddings("tf_efficientnet_lite0", image_size=384, checkpoint=backbone, store=out / "regions")
+    regions = ImageRegionEmbeddings("tf_efficientnet_lite0", image_size=256, checkpoint=backbone, store=out / "regions")
     _encode_pictures(corpus, regions)
 
     text_f1, _ = _train_and_score(corpus, encoder, None, arguments.seed)
@@ -127,7 +127,7 @@ def _train_and_score(
         corpus.make_label_dictionary(_LABEL_TYPE, add_unk=False),
         _LABEL_TYPE,
         region_embeddings=regions,
-        window=6,
+        window=4,
         hidden_size=256,
         num_layers=1,
         dropout=0.2,
@@ -137,7 +137,7 @@ def _train_and_score(
     with tempfile.TemporaryDirectory() as folder:
         ModelTrainer(tagger, corpus).fine_tune(
             folder,
-            max_epochs=8,
+            max_epochs=6,
             plugins=[ProgressBar(title)],
             save_final_model=False,
             create_file_logs=False,
