@@ -30,7 +30,7 @@ setup(
         "pillow>=10.1",
         "pytorch-crf>=0.7.2",
         "safetensors>=0.4",
-        "timm>=1.0.12",
+        "timm>=1.0.31",
         "torch>=2.2",
         "tqdm>=4.66",
         "transformers>=4.40,<5",
