@@ -54,8 +54,8 @@ def find_pictures(folder: str | Path) -> list[Path]:
             continue
         entered.add(os.path.realpath(parent))
         folders.sort()
-        paths = (Path(parent, name) for name in sorted(names))
-        pictures += [path for path in paths if path.suffix.lower() in _PICTURE_SUFFIXES or _begins_as_picture(path)]
+        files = (path for name in sorted(names) if (path := Path(parent, name)).is_file())  # no pipe, which would wait
+        pictures += [path for path in files if path.suffix.lower() in _PICTURE_SUFFIXES or _begins_as_picture(path)]
     return pictures
 
 

@@ -59,6 +59,7 @@ class LmdbEnvironment:
         with self._lock:
             if self._writer_file is None:
                 self._writer_file = _lock_for_writing(self._folder / _WRITER_FILE)
+                weakref.finalize(self, self._writer_file.close)
                 self._unmap()  # an environment opened for reading stays so
 
     def read(self, work: Callable[[lmdb.Transaction], tuple[_Result, int]]) -> _Result:

@@ -1,0 +1,295 @@
+import io
+import os
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from flair_espvr.data.pictures import (
+    KEY_BYTES,
+    content_key,
+    describe_source,
+    load_picture,
+    picture_bytes,
+    picture_format,
+    squashed_pixels,
+)
+from flair_espvr.errors import BadPictureError
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+
+def encoded(image: Image.Image, format_name: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format_name, **options)
+    return file.getvalue()
+
+
+def photograph(width: int = 61, height: int = 37) -> Image.Image:
+    """Smooth, coloured, and unlike itself in every corner."""
+    y, x = np.mgrid[0:height, 0:width]
+    return Image.fromarray(np.stack([4 * x % 256, 6 * y % 256, 255 - 2 * (x + y) % 256], axis=-1).astype(np.uint8))
+
+
+def pixels(image: Image.Image) -> np.ndarray:
+    return np.asarray(image).astype(int)
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_every_format_is_read_as_pillow_reads_it(format_name, tmp_path):
+    content = encoded(photograph(), format_name)
+    path = tmp_path / "misnamed.xyz"
+    path.write_bytes(content)
+    expected = Image.open(io.BytesIO(content)).convert("RGB")
+    for source in (content, path, str(path), Image.open(io.BytesIO(content))):
+        picture = load_picture(source)
+        assert picture.mode == "RGB"
+        assert picture.tobytes() == expected.tobytes()
+    assert picture_format(content[:12]) == format_name
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_pictures_are_turned_upright_as_pillow_turns_them(orientation, format_name):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(photograph(), format_name, exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB")
+    assert load_picture(content).tobytes() == expected.tobytes()
+    assert load_picture(content).size == ((61, 37) if orientation < 5 else (37, 61))
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0" + b"\xff" * 40, b"junk"])
+def test_damaged_exif_turns_nothing(exif):
+    assert load_picture(encoded(photograph(), "JPEG", exif=exif)).size == (61, 37)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_shows_white(mode):
+    image = Image.new("RGBA", (4, 1), (255, 0, 0, 255))
+    image.putpixel((1, 0), (0, 0, 0, 0))
+    image.putpixel((2, 0), (0, 0, 0, 255))
+    if mode == "P":
+        image = Image.new("P", (4, 1), 2)
+        image.putpalette([0, 0, 0, 9, 9, 9, 255, 0, 0])
+        image.putpixel((1, 0), 0)
+        content = encoded(image, "PNG", transparency=0)
+    else:
+        content = encoded(image.convert(mode), "PNG")
+    assert load_picture(content).getpixel((1, 0)) == (255, 255, 255)
+    assert load_picture(content).getpixel((0, 0)) != (255, 255, 255)
+
+
+def test_half_transparent_is_mixed_with_white():
+    content = encoded(Image.new("RGBA", (1, 1), (0, 0, 0, 128)), "PNG")
+    assert load_picture(content).getpixel((0, 0)) == (127, 127, 127)
+
+
+def test_the_transparent_colour_of_an_opaque_mode_shows_white():
+    content = encoded(Image.new("RGB", (2, 1), (1, 2, 3)), "PNG", transparency=(1, 2, 3))
+    assert load_picture(content).getpixel((0, 0)) == (255, 255, 255)
+    grey = encoded(Image.fromarray(np.array([[7, 40000]], dtype=np.uint16)), "PNG", transparency=7)
+    assert [load_picture(grey).getpixel((x, 0))[0] for x in (0, 1)] == [255, 40000 >> 8]
+
+
+def test_cmyk_is_close_to_the_picture_it_came_from():
+    image = photograph()
+    assert np.abs(pixels(load_picture(encoded(image.convert("CMYK"), "JPEG", quality=95))) - pixels(image)).mean() < 12
+
+
+@pytest.mark.parametrize("format_name", ["PNG", "TIFF"])
+def test_sixteen_bit_greys_keep_their_range(format_name):
+    levels = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    read = pixels(load_picture(encoded(Image.fromarray(levels), format_name)))[..., 0]
+    assert np.abs(read - np.round(levels / 257)).max() <= 1
+
+
+@pytest.mark.parametrize("levels", [np.linspace(-5, 70000, 256), np.linspace(0, 1, 256)], ids=["int32", "float32"])
+def test_levels_without_a_white_are_stretched(levels):
+    dtype = np.float32 if levels.max() <= 1 else np.int32
+    read = pixels(load_picture(encoded(Image.fromarray(levels.astype(dtype).reshape(16, 16)), "TIFF")))[..., 0]
+    assert np.abs(read.ravel() - np.arange(256)).max() <= 1
+
+
+def test_levels_that_are_no_numbers_are_bad():
+    with pytest.raises(BadPictureError, match="not finite"):
+        load_picture(encoded(Image.fromarray(np.full((2, 2), np.nan, dtype=np.float32)), "TIFF"))
+
+
+@pytest.mark.parametrize("format_name", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_the_first_frame_of_an_animation(format_name):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "green")]
+    options = {"lossless": True} if format_name == "WEBP" else {}
+    content = encoded(frames[0], format_name, save_all=True, append_images=frames[1:], **options)
+    assert load_picture(content).getpixel((3, 3)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 20_000), (20_000, 1)])
+def test_extreme_shapes(size):
+    content = encoded(Image.new("RGB", size, "red"), "PNG")
+    assert load_picture(content).size == size
+    assert (squashed_pixels(content, 32) == [255, 0, 0]).all()
+
+
+def test_the_given_picture_is_not_changed():
+    image = Image.new("RGB", (4, 4), "red")
+    load_picture(image).putpixel((0, 0), (0, 0, 255))
+    assert image.getpixel((0, 0)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_truncated_pictures_are_bad_everywhere(format_name):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))
+    content = encoded(noise, format_name)
+    for length in range(1, len(content) // 2, max(1, len(content) // 40)):
+        with pytest.raises(BadPictureError):
+            load_picture(content[:length])
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (b"", "is empty"),
+        (b"<html>404 Not Found</html>", "not a picture of a format"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 1 1\n", "not a picture of a format"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture of a format"),
+        (b"\xff\xd8\xff", "damaged"),
+        ("/nowhere/at/all.jpg", "no such file"),
+        ("", "no such file"),
+        ("with\0nul.jpg", "cannot be opened"),
+        ("\ud800.jpg", "cannot be opened"),
+        ("x" * 5000, "cannot be opened"),
+        (3, "not int"),
+        (None, "not NoneType"),
+        (Image.new("RGB", (0, 5)), "no pixels"),
+    ],
+)
+def test_the_reason_is_given(source, reason):
+    with pytest.raises(BadPictureError, match=reason):
+        load_picture(source)
+
+
+def test_folders_and_pipes_are_bad_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for path, reason in ((tmp_path, "is a folder"), (tmp_path / "pipe.jpg", "not a regular file")):
+        with pytest.raises(BadPictureError, match=reason) as caught:
+            load_picture(path)
+        assert caught.value.source == str(path)
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_decoded():
+    bomb = bytearray(encoded(Image.new("1", (1, 1)), "PNG"))
+    bomb[16:24] = (60_000).to_bytes(4, "big") * 2
+    bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, "big")
+    limit = Image.MAX_IMAGE_PIXELS
+    with pytest.raises(BadPictureError, match="pixels"):
+        load_picture(bytes(bomb))
+    content = encoded(photograph(), "PNG")
+    with pytest.raises(BadPictureError, match="limit of 2,256"):
+        load_picture(content, max_pixels=61 * 37 - 1)
+    assert load_picture(content, max_pixels=61 * 37).size == (61, 37)
+    assert limit == Image.MAX_IMAGE_PIXELS
+
+
+def test_pillows_bomb_warning_does_not_leak():
+    bomb = Image.new("1", (10_000, 9_500))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(BadPictureError, match="limit of"):
+            load_picture(encoded(bomb, "PNG"))
+
+
+def test_large_files_are_refused_unread(tmp_path):
+    path = tmp_path / "large.jpg"
+    with open(path, "wb") as file:
+        file.truncate(1 << 40)  # a sparse terabyte
+    with pytest.raises(BadPictureError, match="bytes, more than the limit"):
+        load_picture(path)
+    with pytest.raises(BadPictureError, match="bytes, more than the limit of 10"):
+        load_picture(b"x" * 11, max_bytes=10)
+
+
+def test_shrinking_while_decoding_stays_close():
+    image = photograph(1600, 1200)
+    content = encoded(image, "JPEG", quality=95)
+    shrunk = load_picture(content, shrink_to=100)
+    assert min(shrunk.size) >= 200
+    assert shrunk.width < 1600
+    slow = load_picture(content).resize((100, 100), Image.Resampling.BICUBIC)
+    assert np.abs(squashed_pixels(content, 100).astype(int) - pixels(slow)).mean() < 3
+
+
+SEEDS = [encoded(photograph(20, 15), name) for name in FORMATS] + [
+    encoded(Image.fromarray(np.arange(300, dtype=np.uint16).reshape(15, 20)), "PNG"),
+    encoded(photograph(20, 15).quantize(8), "GIF"),
+    encoded(photograph(20, 15), "TIFF", compression="tiff_lzw"),
+    encoded(photograph(20, 15), "WEBP", lossless=True),
+]
+
+
+@st.composite
+def damaged_pictures(draw: st.DrawFn) -> bytes:
+    content = bytearray(draw(st.sampled_from(SEEDS)))
+    for _ in range(draw(st.integers(1, 6))):
+        at = draw(st.integers(0, len(content) - 1) | st.integers(0, min(60, len(content) - 1)))
+        content[at] = draw(st.integers(0, 255) | st.sampled_from([0, 1, 0x7F, 0x80, 0xFF]))
+    return bytes(content[: draw(st.just(len(content)) | st.integers(0, len(content)))])
+
+
+@given(damaged_pictures() | st.binary(max_size=200))
+@settings(max_examples=400, deadline=None)
+@example(b"RIFF\0\0\0\0WEBP")
+@example(b"II*\0\x08\0\0\0")
+def test_only_pictures_or_the_one_error_come_out(content):
+    try:
+        picture = load_picture(content)
+    except BadPictureError as error:
+        assert error.reason
+    else:
+        assert picture.mode == "RGB"
+        picture.getpixel((picture.width - 1, picture.height - 1))
+
+
+def test_keys_follow_content_not_names(tmp_path):
+    content, other = encoded(photograph(), "PNG"), encoded(photograph(60), "PNG")
+    path, copy = tmp_path / "a.png", tmp_path / "b.jpg"
+    path.write_bytes(content)
+    copy.write_bytes(content)
+    key = content_key(content)
+    assert len(key) == KEY_BYTES
+    assert key == content_key(path) == content_key(str(path)) == content_key(copy) != content_key(other)
+    path.write_bytes(other)
+    assert content_key(path) == content_key(other)
+
+
+def test_a_file_is_read_once_while_it_stays_the_same(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded(photograph(), "PNG"))
+    first = content_key(path)
+    monkeypatch.setattr("flair_espvr.data.pictures.picture_bytes", lambda *_: pytest.fail("read again"))
+    assert content_key(path) == first
+
+
+def test_opened_pictures_are_told_apart_by_pixels_and_shape():
+    flat = Image.new("RGB", (6, 4), "red")
+    assert content_key(flat) == content_key(flat.copy())
+    assert content_key(flat) != content_key(Image.new("RGB", (4, 6), "red"))
+    assert content_key(flat) != content_key(Image.new("RGB", (6, 4), "blue"))
+
+
+def test_keys_of_what_cannot_be_read(tmp_path):
+    for source in (tmp_path, tmp_path / "none.jpg", 3, "\0"):
+        with pytest.raises(BadPictureError):
+            content_key(source)
+
+
+def test_errors_name_what_they_are_about(tmp_path):
+    assert describe_source(tmp_path) == str(tmp_path)
+    assert "5 bytes" in describe_source(b"12345")
+    assert "RGB picture of 6 x 4" in describe_source(Image.new("RGB", (6, 4)))
+    (tmp_path / "empty.jpg").touch()
+    with pytest.raises(BadPictureError, match="is empty"):
+        picture_bytes(tmp_path / "empty.jpg")
