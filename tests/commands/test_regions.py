@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
+from safetensors.torch import save_file
+
 from flair_espvr.commands import regions
 from flair_espvr.data.pictures import content_key
 from flair_espvr.embeddings.backbones import Backbone
 from flair_espvr.embeddings.extraction import extract_regions, find_pictures
 from flair_espvr.embeddings.region_store import RegionStore
 from flair_espvr.errors import ConfigurationError, RegionStoreError
-from PIL import Image
-from safetensors.torch import save_file
 
 CPU = torch.device("cpu")
 FORK = multiprocessing.get_context("fork")
@@ -156,7 +157,7 @@ def test_shards_that_are_none(shard, command, capsys):
 
 def test_a_store_of_another_backbone_is_refused(corpus, tmp_path, command):
     command.extract(corpus, tmp_path / "store")
-    with pytest.raises(RegionStoreError, match="image_size is 64 .* 96 "):
+    with pytest.raises(RegionStoreError, match=r"image_size is 64 .* 96 "):
         command.extract(corpus, tmp_path / "store", "--image-size", 96)
 
 

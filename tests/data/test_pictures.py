@@ -5,6 +5,10 @@ import zlib
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
 from flair_espvr.data.pictures import (
     KEY_BYTES,
     content_key,
@@ -15,9 +19,6 @@ from flair_espvr.data.pictures import (
     squashed_pixels,
 )
 from flair_espvr.errors import BadPictureError
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
-from PIL import Image, ImageOps
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
@@ -246,11 +247,10 @@ def damaged_pictures(draw: st.DrawFn) -> bytes:
 def test_only_pictures_or_the_one_error_come_out(content):
     try:
         picture = load_picture(content)
-    except BadPictureError as error:
-        assert error.reason
-    else:
-        assert picture.mode == "RGB"
-        picture.getpixel((picture.width - 1, picture.height - 1))
+    except BadPictureError:
+        return
+    assert picture.mode == "RGB"
+    picture.getpixel((picture.width - 1, picture.height - 1))
 
 
 def test_keys_follow_content_not_names(tmp_path):

@@ -1,4 +1,4 @@
-"""Items are Python expressions and the function is `eval`: what a worker runs must be importable there, tests are not."""
+"""Items are Python expressions and the function is `eval`: a worker can import it, and it could not import tests."""
 
 import os
 import subprocess
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from flair_espvr.data.worker_pool import WorkerPool
 
 DIE = "__import__('os')._exit(9)"

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
+
 from flair_espvr.embeddings.backbone_weights import fingerprint, read_weights, timm_efficientnet_names
 from flair_espvr.embeddings.backbones import Backbone
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
-from safetensors.torch import save_file
 
 CPU = torch.device("cpu")
 DINOV2 = Path(__file__).parents[2].parent / "shared" / "weights" / "vit_small_patch14_dinov2.safetensors"
@@ -177,7 +178,7 @@ def test_weights_of_another_model_are_refused(tmp_path):
     weights = timm.create_model("resnet18").state_dict()
     with pytest.raises(ConfigurationError, match=r"here\.pth: lacks .* weights of a VisionTransformer"):
         Backbone("vit_tiny_patch16_224", weights=weights, weights_source="here.pth")
-    with pytest.raises(ConfigurationError, match="lacks|does not fit"):
+    with pytest.raises(ConfigurationError, match=r"lacks|does not fit"):
         Backbone("resnet50", weights=weights)
     with pytest.raises(ConfigurationError, match="does not fit a ResNet"):
         Backbone("resnet18", weights={"_conv_stem.weight": torch.zeros(1)})

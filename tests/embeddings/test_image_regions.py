@@ -10,11 +10,12 @@ import pytest
 import torch
 from flair.data import Sentence
 from flair.embeddings.base import load_embeddings
+from PIL import Image
+
 from flair_espvr.data.pictures import load_picture
 from flair_espvr.embeddings.image_regions import ImageRegionEmbeddings
 from flair_espvr.embeddings.region_store import RegionStore
 from flair_espvr.errors import BadPictureError, ConfigurationError, RegionStoreError
-from PIL import Image
 
 TINY_SWIN = {
     "model": "swin_tiny_patch4_window7_224",

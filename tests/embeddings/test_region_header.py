@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+
 from flair_espvr.embeddings.region_header import RegionHeader
 
 HEADER = RegionHeader(
@@ -33,7 +34,7 @@ def test_the_plain_form_comes_back():
     ],
 )
 def test_what_is_no_header_is_refused(plain):
-    with pytest.raises(ValueError, match="version|fields|whole numbers"):
+    with pytest.raises(ValueError, match=r"version|fields|whole numbers"):
         RegionHeader.from_dict(plain)
 
 

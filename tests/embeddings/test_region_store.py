@@ -13,12 +13,13 @@ from pathlib import Path
 import lmdb
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from flair_espvr.embeddings.lmdb_environment import environment_of
 from flair_espvr.embeddings.region_header import RegionHeader
 from flair_espvr.embeddings.region_store import RegionStore, merge_stores
 from flair_espvr.errors import RegionStoreError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 HEADER = RegionHeader(
     model="a", model_arguments={}, fingerprint="f", image_size=8, mean=(0.5,) * 3, std=(0.5,) * 3, grid=(2, 3), dim=40
@@ -207,7 +208,7 @@ def test_a_damaged_or_newer_header_is_refused(tmp_path, header):
     filled(tmp_path, range(1)).close()
     with lmdb.open(str(tmp_path)) as environment, environment.begin(write=True) as transaction:
         transaction.put(b"header", header)
-    with pytest.raises(RegionStoreError, match="header|empty"):
+    with pytest.raises(RegionStoreError, match=r"header|empty"):
         RegionStore(tmp_path)
 
 
@@ -386,7 +387,7 @@ def test_a_full_disk_is_an_error_and_the_store_still_opens(tmp_path):
         pytest.skip("cannot mount a small file system here (needs root)")
     try:
         store = RegionStore(tmp_path / "store", header=HEADER, writable=True)
-        with pytest.raises(RegionStoreError, match="cannot be written .*No space left") as caught:  # noqa: PT012
+        with pytest.raises(RegionStoreError, match=r"cannot be written .*No space left") as caught:  # noqa: PT012
             for number in range(10_000):
                 store.put_many(some(range(number, number + 1)))
         assert str(tmp_path / "store") in str(caught.value)
