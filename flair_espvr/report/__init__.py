@@ -1,0 +1,5 @@
+"""Pages for people: tagged posts with their pictures, and where in the picture each entity is supported."""
+
+from flair_espvr.report.page import write_report
+
+__all__ = ["write_report"]

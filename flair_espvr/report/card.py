@@ -1,0 +1,106 @@
+"""One post made ready for the page: its text in pieces, its picture small enough to carry along, its regions."""
+
+from base64 import b64encode
+from collections import Counter
+from dataclasses import dataclass
+from io import BytesIO
+
+from flair.data import Sentence
+
+from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, metadata_or_none
+from flair_espvr.data.pictures import PictureSource, load_picture
+from flair_espvr.data.region import Region
+from flair_espvr.errors import BadPictureError
+from flair_espvr.report.entities import Entity, Piece, read_entities, split_text, text_and_offsets
+
+THUMBNAIL_SIDE = 640
+"""Longest side of a picture on the page, in pixels: sharp in its column on a dense screen, some 50 kB as JPEG."""
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A picture inside the page: a `data:` address, and its width and height in pixels."""
+
+    address: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Box:
+    """An entity's region as it is drawn; `rank` counts the boxes before it in the same corner, so none is hidden."""
+
+    entity: Entity
+    region: Region
+    rank: int
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything the page says about one post.
+
+    Attributes:
+        image_id, caption: as on the sentence, or `None`.
+        pieces: the text, cut at the entities' borders.
+        entities: in text order, missed gold entities among them.
+        boxes: one for each entity with a region.
+        thumbnail: the picture, or `None`.
+        picture_problem: why the sentence's picture cannot be shown, or `None`.
+    """
+
+    image_id: str | None
+    caption: str | None
+    pieces: list[Piece]
+    entities: list[Entity]
+    boxes: list[Box]
+    thumbnail: Thumbnail | None
+    picture_problem: str | None
+
+
+def make_card(sentence: Sentence, label_type: str, gold_label_type: str | None = None) -> Card:
+    """Read a tagged post for showing; a picture that cannot be read becomes its reason, never an error."""
+    text, _ = text_and_offsets(sentence)
+    entities = read_entities(sentence, label_type, gold_label_type)
+    source = metadata_or_none(sentence, IMAGE)
+    thumbnail, problem = None, None
+    if source is not None:
+        try:
+            thumbnail = make_thumbnail(source)
+        except BadPictureError as error:
+            problem = error.reason
+    return Card(
+        image_id=metadata_or_none(sentence, IMAGE_ID),
+        caption=metadata_or_none(sentence, CAPTION),
+        pieces=split_text(text, entities),
+        entities=entities,
+        boxes=_boxes(entities),
+        thumbnail=thumbnail,
+        picture_problem=problem,
+    )
+
+
+def make_thumbnail(source: PictureSource) -> Thumbnail:
+    """The picture, at most `THUMBNAIL_SIDE` pixels long, as a JPEG `data:` address.
+
+    Args:
+        source: a path, the bytes of a picture file, or a `PIL.Image.Image`, which is not changed.
+
+    Raises:
+        BadPictureError: the picture cannot be read.
+    """
+    picture = load_picture(source, shrink_to=THUMBNAIL_SIDE)
+    picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    jpeg = BytesIO()
+    picture.save(jpeg, "JPEG", quality=80, optimize=True)
+    return Thumbnail("data:image/jpeg;base64," + b64encode(jpeg.getvalue()).decode("ascii"), *picture.size)
+
+
+def _boxes(entities: list[Entity]) -> list[Box]:
+    corners: Counter[tuple[float, float]] = Counter()
+    boxes = []
+    for entity in entities:
+        if entity.region is not None:
+            corner = (entity.region.left, entity.region.top)
+            boxes.append(Box(entity, entity.region, rank=corners[corner]))
+            corners[corner] += 1
+    return boxes

@@ -1,0 +1,151 @@
+"""The entities of one post as a page shows them: their place in the text, the tagger's confidence, the gold verdict."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import pairwise
+
+from flair.data import Label, Sentence
+
+from flair_espvr.data.region import Region
+
+
+class Outcome(Enum):
+    """How an entity compares with the gold labels; an entity counts as right only with the very words and the type."""
+
+    RIGHT = "right"
+    WRONG_TYPE = "wrong type"
+    WRONG_WORDS = "wrong words"
+    NOT_IN_GOLD = "not in gold"
+    MISSED = "missed"
+
+    @property
+    def icon(self) -> str:
+        """A sign that tells the outcomes apart without colour."""
+        return {Outcome.RIGHT: "✓", Outcome.MISSED: "○"}.get(self, "✗")
+
+
+@dataclass(frozen=True)
+class Entity:
+    """One labelled stretch of a post's text.
+
+    Attributes:
+        number: 1, 2, ... in text order, joining text and picture; `None` for a gold entity that was missed.
+        type: the label's value.
+        start, end: character offsets into the text of `text_and_offsets`.
+        text: the words between them.
+        score: the tagger's confidence in 0..1; `None` for a missed entity.
+        region: where in the picture the entity is supported; `None` where no picture was used.
+        outcome: how it compares with the gold labels; `None` where there are none to compare with.
+        gold_types: the types the gold gives to the same words, if it gives others.
+    """
+
+    number: int | None
+    type: str
+    start: int
+    end: int
+    text: str
+    score: float | None = None
+    region: Region | None = None
+    outcome: Outcome | None = None
+    gold_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of text covered by the same entities from end to end; `entities` has the outermost first."""
+
+    text: str
+    start: int
+    end: int
+    entities: tuple[Entity, ...]
+
+
+def text_and_offsets(sentence: Sentence) -> tuple[str, list[tuple[int, int]]]:
+    """The sentence's text, with the whitespace Flair remembers, and each token's (start, end) in it.
+
+    A pre-tokenised sentence has one space between tokens. `Token.start_position` is not used: it counts from the start
+    of a document, and Flair leaves it at 0 in sentences that were put together from tokens.
+    """
+    text = ""
+    offsets = []
+    for token in sentence:
+        offsets.append((len(text), len(text) + len(token.text)))
+        text += token.text + " " * token.whitespace_after
+    return text[: offsets[-1][1]] if offsets else "", offsets
+
+
+def read_entities(sentence: Sentence, label_type: str, gold_label_type: str | None = None) -> list[Entity]:
+    """The sentence's entities in text order, with the missed ones among them where gold labels are given.
+
+    Args:
+        sentence: a tagged post.
+        label_type: where the tagger put its labels.
+        gold_label_type: where the gold labels are; `None` compares with nothing.
+    """
+    text, offsets = text_and_offsets(sentence)
+    predicted = _labels_by_place(sentence, label_type, offsets)
+    gold = _labels_by_place(sentence, gold_label_type, offsets) if gold_label_type is not None else []
+    predicted_places = {place for place, _ in predicted}
+    entities = [
+        Entity(
+            number=number,
+            type=label.value,
+            start=place[0],
+            end=place[1],
+            text=text[slice(*place)],
+            score=label.score,
+            region=label.metadata.get("region"),
+            outcome=_outcome(place, label.value, gold) if gold_label_type is not None else None,
+            gold_types=tuple(other.value for where, other in gold if where == place and other.value != label.value),
+        )
+        for number, (place, label) in enumerate(predicted, start=1)
+    ]
+    missed = [
+        Entity(
+            number=None,
+            type=label.value,
+            start=place[0],
+            end=place[1],
+            text=text[slice(*place)],
+            outcome=Outcome.MISSED,
+        )
+        for place, label in gold
+        # Other types on the same words are shown on the predicted entity itself.
+        if place not in predicted_places
+    ]
+    return sorted(entities + missed, key=lambda entity: (entity.start, -entity.end, entity.number or 0))
+
+
+def split_text(text: str, entities: Sequence[Entity]) -> list[Piece]:
+    """The text cut wherever an entity begins or ends, so that entities which nest or cross can all be marked.
+
+    The pieces put together give the text again.
+    """
+    cuts = sorted({0, len(text), *(cut for entity in entities for cut in (entity.start, entity.end))})
+    return [
+        Piece(text[start:end], start, end, tuple(e for e in entities if e.start <= start and end <= e.end))
+        for start, end in pairwise(cuts)
+    ]
+
+
+def _labels_by_place(
+    sentence: Sentence, label_type: str, offsets: list[tuple[int, int]]
+) -> list[tuple[tuple[int, int], Label]]:
+    """Every span label with its (start, end) in the text, in text order, an outer span before those inside it."""
+    labels = [
+        ((offsets[span[0].idx - 1][0], offsets[span[-1].idx - 1][1]), label)
+        for span in sentence.get_spans(label_type)
+        for label in span.get_labels(label_type)
+    ]
+    return sorted(labels, key=lambda item: (item[0][0], -item[0][1]))
+
+
+def _outcome(place: tuple[int, int], value: str, gold: Sequence[tuple[tuple[int, int], Label]]) -> Outcome:
+    if any(where == place and label.value == value for where, label in gold):
+        return Outcome.RIGHT
+    if any(where == place for where, _ in gold):
+        return Outcome.WRONG_TYPE
+    if any(where[0] < place[1] and place[0] < where[1] for where, _ in gold):
+        return Outcome.WRONG_WORDS
+    return Outcome.NOT_IN_GOLD
