@@ -19,7 +19,7 @@ setup(
     package_dir={"flair_espvr.resources": "resources"},
     package_data={
         "flair_espvr": ["py.typed"],
-        "flair_espvr.report": ["*.jinja", "*.css"],
+        "flair_espvr.report": ["templates/*"],
         "flair_espvr.resources": ["quickstart/*.txt", "quickstart/*.tsv", "quickstart/images/*"],
     },
     install_requires=[
