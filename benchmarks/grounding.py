@@ -113,9 +113,10 @@ def table(results: Iterable[Mapping[str, Any]]) -> str:
     results = list(results)
     columns = {
         "f1": "span-F1",
-        "sentence": "b_c on the subject",
-        "entity": "entity's own b_c on it",
-        "window": "middle of its own window on it",
+        "sentence": "middle of b_c in the box",
+        "touching": "b_c touches the box",
+        "entity": "entity's own b_c in the box",
+        "window": "middle of its own window in the box",
     }
     lines = [f"| pictures used | seeds | {' | '.join(columns.values())} |", f"|---|---|{'---|' * len(columns)}"]
     for name, configuration in CONFIGURATIONS.items():

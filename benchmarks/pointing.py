@@ -9,6 +9,7 @@ from flair.data import Sentence
 from benchmarks.drawing import Box
 from flair_espvr import ESPVRTagger
 from flair_espvr.data.metadata import IMAGE_ID, metadata_or_none
+from flair_espvr.nn.positioning import window_size
 
 BATCH = 32
 
@@ -19,11 +20,12 @@ def pointing(tagger: ESPVRTagger, sentences: Sequence[Sentence], boxes: Mapping[
     Counted are sentences with a gold entity in which the tagger finds one; the picture shows the first gold entity.
 
     Returns:
-        `sentence`: the sentence's b_c lies in the subject's box; `entity`: so does the b_c of the entity that overlaps
-        the first gold one, positioned by itself; `window`: so does the middle of that entity's own window. Empty where
-        no regions are positioned.
+        `sentence`: the middle of the sentence's b_c lies in the subject's box; `touching`: b_c and the box overlap, so
+        a miss by less than a region counts; `entity`: as `sentence`, for the b_c of the entity that overlaps the first
+        gold one, positioned by itself; `window`: the middle of that entity's window lies in the box. Empty where no
+        regions are positioned.
     """
-    hits: dict[str, list[bool]] = {"sentence": [], "entity": [], "window": []}
+    hits: dict[str, list[bool]] = {"sentence": [], "touching": [], "entity": [], "window": []}
     named = [sentence for sentence in sentences if sentence.get_spans("ner")]
     tagger.eval()
     for start in range(0, len(named), BATCH):
@@ -34,26 +36,30 @@ def pointing(tagger: ESPVRTagger, sentences: Sequence[Sentence], boxes: Mapping[
             return {}
         spans = tagger.network.decode(output)
         own = tagger.network.position_entities(output, spans, visual)
-        rows, columns = visual.grid
-        edge = (min(tagger.network.window, rows), min(tagger.network.window, columns))
+        height, width = window_size(visual.grid, tagger.network.window)
         entities = spans.start.shape[1]
         for index, sentence in enumerate(batch):
             box = boxes[metadata_or_none(sentence, IMAGE_ID)]
             center = int(output.positions.center[index])
             if center >= 0:
-                hits["sentence"].append(box.holds(*_middle(center, (rows, columns))))
+                region = _cells(center, visual.grid)
+                hits["sentence"].append(box.holds(*region.middle))
+                hits["touching"].append(box.touches(region))
             gold = sentence.get_spans("ner")[0]
             first, last = gold.tokens[0].idx - 1, gold.tokens[-1].idx
             overlaps = spans.mask[index] & (spans.start[index] < last) & (spans.end[index] > first)
             for entity in overlaps.nonzero().flatten().tolist()[:1]:
                 place = index * entities + entity
-                hits["entity"].append(box.holds(*_middle(int(own.center[place]), (rows, columns))))
-                top, left = int(own.top[place]), int(own.left[place])
-                hits["window"].append(box.holds((left + edge[1] / 2) / columns, (top + edge[0] / 2) / rows))
+                region = _cells(int(own.center[place]), visual.grid)
+                hits["entity"].append(box.holds(*region.middle))
+                corner = int(own.top[place]) * visual.grid[1] + int(own.left[place])
+                window = _cells(corner, visual.grid, height=height, width=width)
+                hits["window"].append(box.holds(*window.middle))
     return {name: 100 * statistics.fmean(found) for name, found in hits.items() if found}
 
 
-def _middle(region: int, grid: tuple[int, int]) -> tuple[float, float]:
-    """The middle of a region as fractions (x, y) of the picture."""
-    row, column = divmod(region, grid[1])
-    return (column + 0.5) / grid[1], (row + 0.5) / grid[0]
+def _cells(region: int, grid: tuple[int, int], *, height: int = 1, width: int = 1) -> Box:
+    """The part of the picture that `height` x `width` regions of `grid` cover, the first of which is `region`."""
+    rows, columns = grid
+    top, left = divmod(region, columns)
+    return Box(left / columns, top / rows, (left + width) / columns, (top + height) / rows)

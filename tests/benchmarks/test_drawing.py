@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.drawing import DRAWINGS, draw_scene
+from benchmarks.drawing import DRAWINGS, Box, draw_scene
 from benchmarks.drawing.backgrounds import background
 from benchmarks.drawing.canvas import Canvas
 
@@ -50,8 +50,16 @@ def test_the_box_has_the_size_asked_for_and_lies_in_the_picture(entity_type, see
     assert 0 <= box.left < box.right <= 1
     assert 0 <= box.top < box.bottom <= 1
     assert 0.25 <= max(box.right - box.left, box.bottom - box.top) <= 0.5
-    assert box.holds((box.left + box.right) / 2, (box.top + box.bottom) / 2)
+    assert box.holds(*box.middle)
     assert not box.holds(box.right + 0.01, box.top)
+
+
+def test_boxes_touch_where_they_overlap():
+    box = Box(0.25, 0.25, 0.5, 0.5)
+    assert box.touches(Box(0.4, 0.4, 0.9, 0.9))
+    assert box.touches(Box(0.0, 0.0, 1.0, 1.0))
+    assert not box.touches(Box(0.5, 0.25, 0.75, 0.5)), "they share an edge only"
+    assert not box.touches(Box(0.3, 0.6, 0.4, 0.7))
 
 
 def test_one_seed_is_one_picture():

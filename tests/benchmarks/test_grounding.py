@@ -57,7 +57,7 @@ def tagger(**arguments):
 def test_pointing_counts_what_falls_into_the_box(box, share):
     sentences = posts(3)
     boxes = {f"post_{number}": box for number in range(3)}
-    assert pointing(tagger(), sentences, boxes) == {"sentence": share, "entity": share, "window": share}
+    assert pointing(tagger(), sentences, boxes) == dict.fromkeys(("sentence", "touching", "entity", "window"), share)
 
 
 def test_pointing_follows_where_the_tagger_says_it_looks():
@@ -91,9 +91,17 @@ def test_the_table_has_a_row_for_each_configuration_that_was_run():
     results = [
         {"configuration": "none", "seed": 1, "f1": 20.0},
         {"configuration": "none", "seed": 2, "f1": 30.0},
-        {"configuration": "hard", "seed": 1, "f1": 70.0, "sentence": 80.0, "entity": 81.0, "window": 40.0},
+        {
+            "configuration": "hard",
+            "seed": 1,
+            "f1": 70.0,
+            "sentence": 80.0,
+            "touching": 90.0,
+            "entity": 81.0,
+            "window": 40.0,
+        },
     ]
     lines = table(results).splitlines()
-    assert lines[2] == "| none | 2 | 25.0 ± 7.1 | - | - | - |"
-    assert lines[3] == f"| {CONFIGURATIONS['hard'].pictures} | 1 | 70.0 | 80.0 | 81.0 | 40.0 |"
+    assert lines[2] == "| none | 2 | 25.0 ± 7.1 | - | - | - | - |"
+    assert lines[3] == f"| {CONFIGURATIONS['hard'].pictures} | 1 | 70.0 | 80.0 | 90.0 | 81.0 | 40.0 |"
     assert len(lines) == 4
