@@ -3,19 +3,15 @@
 import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flair.data import Sentence
 
     from flair_espvr.data import MultimodalCorpus
     from flair_espvr.embeddings import ImageRegionEmbeddings
-    from flair_espvr.models import ESPVRTagger
 
 HELP = "train a small tagger on bundled posts and pictures, tag unseen posts, write a report (a few minutes)"
-
-_LABEL_TYPE = "ner"
-_PREDICTED = "predicted"
 
 _NEXT = """\
 What to run next, on your own posts:
@@ -51,51 +47,51 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigurationError: the `offline` extra is not installed.
     """
-    from flair_espvr.embeddings.offline_weights import efficientnet_lite0_checkpoint, minilm_folder
-
-    encoder, backbone = minilm_folder(), efficientnet_lite0_checkpoint()
-
-    from flair_espvr.embeddings import ImageRegionEmbeddings
-    from flair_espvr.report import write_report
-
     logging.getLogger("flair").setLevel(logging.WARNING)
+
+    from flair_espvr.files import packaged_folder
+    from flair_espvr.report import write_report
+    from flair_espvr.training.build import build_corpus, build_regions, train
+    from flair_espvr.training.progress import ProgressBar
+    from flair_espvr.training.recipe import load_recipe
+
+    recipe = load_recipe(packaged_folder("recipes") / "quickstart.yaml")
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
-
-    corpus = _corpus()
+    label_type = recipe.corpus.label_type
+    corpus = build_corpus(recipe.corpus)
     splits = {"training": corpus.train, "development": corpus.dev, "test": corpus.test}
     print(f"Posts: {', '.join(f'{len(split)} {name}' for name, split in splits.items())} (written and drawn by us)")
-    regions = ImageRegionEmbeddings("tf_efficientnet_lite0", image_size=256, checkpoint=backbone, store=out / "regions")
+    assert recipe.regions is not None
+    regions = build_regions(recipe.regions.model_copy(update={"store": out / "regions"}))
     _encode_pictures(corpus, regions)
 
-    text_f1, _ = _train_and_score(corpus, encoder, None, arguments.seed)
-    picture_f1, tagger = _train_and_score(corpus, encoder, regions, arguments.seed)
+    f1 = {}
+    for title, pictures in (("without pictures", None), ("with pictures", regions)):
+        bar = ProgressBar(f"Training {title:<16}")
+        tagger = train(recipe, corpus, pictures, out, seed=arguments.seed, plugins=(bar,))
+        # Leaves the predictions on the test posts, for the report.
+        f1[title] = 100 * tagger.evaluate(corpus.test, gold_label_type=label_type, mini_batch_size=16).main_score
     tagger.save(out / "model.pt")
 
-    scores = f"span-F1 on {len(corpus.test)} unseen posts: {picture_f1:.1f} with pictures, {text_f1:.1f} without."
+    scores = (
+        f"Span-F1 on {len(corpus.test)} unseen posts: " + ", ".join(f"{f1[title]:.1f} {title}" for title in f1) + "."
+    )
     report = write_report(
         corpus.test,
         out / "report.html",
-        label_type=_PREDICTED,
-        gold_label_type=_LABEL_TYPE,
+        label_type="predicted",
+        gold_label_type=label_type,
         title="Quickstart: names that only a picture can type",
         introduction=[
-            f"A tagger was trained on {len(corpus.train)} posts, one with their pictures and one without. {scores}",
-            "None of the names and pictures below were seen in training. Each box is the part of the picture that the "
-            "tagger looked at for that name.",
+            f"Two taggers were trained on {len(corpus.train)} posts, one of them without the pictures. {scores}",
+            "This page shows the one with pictures. None of its names and pictures were seen in training. Each box is "
+            "the part of the picture that the tagger looked at for that name.",
         ],
     )
     print(f"\n{scores}\nModel:  {out / 'model.pt'}\nReport: {report} (open it in a browser)\n")
     print(_NEXT.format(model=out / "model.pt", posts=len(corpus.train)))
     return 0
-
-
-def _corpus() -> "MultimodalCorpus":
-    from flair_espvr.data import MultimodalCorpus
-    from flair_espvr.files import resource_folder
-
-    folder = resource_folder() / "quickstart"
-    return MultimodalCorpus(folder, images=folder / "images", captions=folder / "captions.tsv", label_type=_LABEL_TYPE)
 
 
 def _encode_pictures(corpus: "MultimodalCorpus", regions: "ImageRegionEmbeddings") -> None:
@@ -104,45 +100,5 @@ def _encode_pictures(corpus: "MultimodalCorpus", regions: "ImageRegionEmbeddings
 
     posts: list[Sentence] = list(corpus.get_all_sentences())
     size = regions.batch_size
-    for start in tqdm(range(0, len(posts), size), desc="Encoding pictures      ", unit="batch", dynamic_ncols=True):
+    for start in tqdm(range(0, len(posts), size), desc=f"{'Encoding pictures':<25}", unit="batch", dynamic_ncols=True):
         regions.regions(posts[start : start + size])
-
-
-def _train_and_score(
-    corpus: "MultimodalCorpus", encoder: Path, regions: "ImageRegionEmbeddings | None", seed: int
-) -> "tuple[float, ESPVRTagger]":
-    """Trains with the given regions, or on text alone; test F1 in percent, predictions left on the test posts."""
-    import tempfile
-
-    import flair
-    from flair.trainers import ModelTrainer
-
-    from flair_espvr.embeddings import CaptionedTransformerEmbeddings
-    from flair_espvr.models import ESPVRTagger
-    from flair_espvr.training.progress import ProgressBar
-
-    flair.set_seed(seed)
-    tagger = ESPVRTagger(
-        CaptionedTransformerEmbeddings(str(encoder)),
-        corpus.make_label_dictionary(_LABEL_TYPE, add_unk=False),
-        _LABEL_TYPE,
-        region_embeddings=regions,
-        window=4,
-        hidden_size=256,
-        num_layers=1,
-        dropout=0.2,
-    )
-    title = "Training without pictures" if regions is None else "Training with pictures   "
-    settings: dict[str, Any] = {"learning_rate": 1e-4, "decoder_learning_rate": 1e-3, "mini_batch_size": 16}
-    with tempfile.TemporaryDirectory() as folder:
-        ModelTrainer(tagger, corpus).fine_tune(
-            folder,
-            max_epochs=6,
-            plugins=[ProgressBar(title)],
-            save_final_model=False,
-            create_file_logs=False,
-            create_loss_file=False,
-            **settings,
-        )
-    result = tagger.evaluate(corpus.test, gold_label_type=_LABEL_TYPE, mini_batch_size=16)
-    return 100 * result.main_score, tagger
