@@ -5,12 +5,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flair_espvr.data import TWITTER_2015, TWITTER_2017, MultimodalCorpus, Region
+    from flair_espvr.data import POSTS, TWITTER_2015, TWITTER_2017, MultimodalCorpus, Region
     from flair_espvr.embeddings import CaptionedTransformerEmbeddings, ImageRegionEmbeddings
     from flair_espvr.errors import EspvrError
     from flair_espvr.models import ESPVRTagger
 
 _HOMES = {
+    "POSTS": "data",
     "TWITTER_2015": "data",
     "TWITTER_2017": "data",
     "CaptionedTransformerEmbeddings": "embeddings",
@@ -22,6 +23,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "POSTS",
     "TWITTER_2015",
     "TWITTER_2017",
     "CaptionedTransformerEmbeddings",

@@ -1,0 +1,46 @@
+"""The public names, and what importing and asking for help may cost."""
+
+import subprocess
+import sys
+
+import flair_espvr
+
+
+def python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_every_public_name_is_there() -> None:
+    for name in flair_espvr.__all__:
+        assert getattr(flair_espvr, name).__name__ == name
+
+
+def test_asking_for_help_imports_neither_flair_nor_torch() -> None:
+    code = """
+import sys
+from flair_espvr.commands.main import main
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+print([name for name in ("flair", "torch", "timm", "transformers") if name in sys.modules])
+"""
+    assert python(code).splitlines()[-1] == "[]"
+
+
+def test_models_are_known_to_flair_where_flair_was_imported_first() -> None:
+    code = """
+import flair.nn, flair_espvr
+from flair.class_utils import get_non_abstract_subclasses
+print("ESPVRTagger" in {model.__name__ for model in get_non_abstract_subclasses(flair.nn.Classifier)})
+"""
+    assert python(code).splitlines()[-1] == "True"
+
+
+def test_text_alone_calls_no_image_library() -> None:
+    code = """
+import sys
+import flair_espvr.models
+print("timm" in sys.modules)
+"""
+    assert python(code).splitlines()[-1] == "False"
