@@ -13,6 +13,7 @@ from flair_espvr.embeddings.image_regions import ImageRegionEmbeddings
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.models.checkpoint import from_plain, write_checkpoint
 from flair_espvr.models.embedding_state import rebuild
+from flair_espvr.models.grounding import picture_regions
 from flair_espvr.models.multimodal_tagger import Entity, MultimodalTagger, Prediction
 from flair_espvr.nn.espvr import SPAN_LABELS, ESPVRNetwork, ESPVROutput, Positioning, Regions, VisualInput
 from flair_espvr.nn.positioning import RegionPositions
@@ -189,47 +190,25 @@ class ESPVRTagger(MultimodalTagger):
 
     def _entity_regions(
         self, output: ESPVROutput, spans: Spans, visual: VisualInput | None
-    ) -> list[list[Region | None]] | None:
-        """The region of each of M entities per sentence, None where there is no picture; None for text alone."""
+    ) -> list[list[Region | None]]:
+        """Each entity's own region, M per sentence; None where there is no picture."""
+        batch, entities = spans.mask.shape
         if visual is None:
-            return None
+            return [[None] * entities] * batch
         positions = self.network.position_entities(output, spans, visual)
-        batch, entities = spans.start.shape
-        height, width = visual.grid
-        rows, columns = min(self._hyperparameters["window"], height), min(self._hyperparameters["window"], width)
-        left, top = positions.left / width, positions.top / height
-        edges = torch.stack([left, top, left + columns / width, top + rows / height], dim=-1)  # (B*M,4)
-        mass = (positions.scores.sum(dim=1) * positions.mask).sum(dim=-1)  # (B*M,)
-        values = torch.cat([edges, mass[:, None]], dim=-1).view(batch, entities, 5).tolist()
-        found = positions.mask.any(dim=-1).view(batch, entities).tolist()
+        regions = picture_regions(positions, grid=visual.grid, window=self.network.window)
+        return [regions[row * entities : (row + 1) * entities] for row in range(batch)]
+
+    def _entities(self, spans: Spans, scores: torch.Tensor, regions: list[list[Region | None]]) -> list[list[Entity]]:
+        fields = [tensor.tolist() for tensor in (spans.start, spans.end, spans.type, scores, spans.mask)]
         return [
-            [_region(*numbers) if there else None for numbers, there in zip(row, row_found, strict=True)]
-            for row, row_found in zip(values, found, strict=True)
+            [
+                Entity(start, end, self.tags.types[type_], score, region)
+                for start, end, type_, score, exists, region in zip(*row, strict=True)
+                if exists
+            ]
+            for row in zip(*fields, regions, strict=True)
         ]
-
-    def _entities(
-        self, spans: Spans, scores: torch.Tensor, regions: list[list[Region | None]] | None
-    ) -> list[list[Entity]]:
-        columns = torch.stack([spans.start, spans.end, spans.type], dim=-1).tolist()
-        result = []
-        for index, (row, probabilities, there) in enumerate(
-            zip(columns, scores.tolist(), spans.mask.tolist(), strict=True)
-        ):
-            own = regions[index] if regions is not None else [None] * len(row)
-            result.append(
-                [
-                    Entity(start, end, self.tags.types[type_], min(1.0, probability), region)
-                    for (start, end, type_), probability, region, entity in zip(
-                        row, probabilities, own, there, strict=True
-                    )
-                    if entity
-                ]
-            )
-        return result
-
-
-def _region(left: float, top: float, right: float, bottom: float, score: float) -> Region:
-    return Region(left, top, min(1.0, right), min(1.0, bottom), min(1.0, score))
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

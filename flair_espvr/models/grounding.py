@@ -1,0 +1,39 @@
+"""From windows on the grid to regions of the picture."""
+
+import torch
+
+from flair_espvr.data.region import Region
+from flair_espvr.nn.positioning import RegionPositions, window_size
+
+
+def picture_regions(positions: RegionPositions, *, grid: tuple[int, int], window: int) -> list[Region | None]:
+    """The window of each row as fractions of the picture, which was squashed onto the grid.
+
+    Args:
+        positions: N rows of windows, as `position_each_entity` gives them.
+        grid: (H,W) of the picture's regions.
+        window: edge of the windows, in regions.
+
+    Returns:
+        N regions, each with the share of its entities' attention that falls inside; None for a row without an entity.
+    """
+    height, width = grid
+    rows, columns = window_size(grid, window)
+    edges = torch.stack(
+        [
+            positions.left / width,
+            positions.top / height,
+            (positions.left + columns) / width,
+            (positions.top + rows) / height,
+        ],
+        dim=-1,
+    )  # (N,4)
+    attention = positions.scores.mean(dim=1)  # (N,R)
+    inside = (attention * positions.mask).sum(dim=-1).clamp(max=1.0)  # rounding may add up to a little more
+    exists = positions.mask.any(dim=-1)
+    return [
+        Region(left, top, right, bottom, score) if there else None
+        for (left, top, right, bottom), score, there in zip(
+            edges.tolist(), inside.tolist(), exists.tolist(), strict=True
+        )
+    ]
