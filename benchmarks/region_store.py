@@ -149,10 +149,10 @@ def training(folder: Path, store: Path, rounds: int) -> str:
         return lambda: _epoch(tagger, posts, optimizer)
 
     with_store, without = _medians(rounds, epoch_of(regions), epoch_of(None))
-    start = time.perf_counter()
-    for first in range(0, len(posts), BATCH):
-        regions.regions(posts[first : first + BATCH])
-    share = (time.perf_counter() - start) / with_store
+    began = time.perf_counter()
+    for start in range(0, len(posts), BATCH):
+        regions.regions(posts[start : start + BATCH])
+    share = (time.perf_counter() - began) / with_store
     name = f"an epoch of {len(posts)} posts, s ({share:.1%} of it reading the store)"
     return f'| {name} | {with_store:.1f} | regions="none" {without:.1f} | {with_store / without:.2f} |'
 

@@ -157,7 +157,8 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         keys = [self._key(sentence) for sentence in sentences]
         sources = {key: metadata_or_none(sentence, IMAGE) for key, sentence in zip(keys, sentences, strict=True) if key}
         wanted = list(sources)
-        rows = np.zeros((len(wanted) + 1, *self.header.shape), dtype=np.float16)  # the last: no picture
+        rows = np.empty((len(wanted) + 1, *self.header.shape), dtype=np.float16)
+        rows[-1] = 0  # stands for no picture
         usable = self._fill(rows[:-1], wanted, sources)
         places: dict[bytes | None, int] = {key: place for place, key in enumerate(wanted) if usable[place]}
         chosen = torch.tensor([places.get(key, len(wanted)) for key in keys], dtype=torch.long, device=flair.device)

@@ -108,13 +108,13 @@ class RegionStore:
             out: float16 (N,1+R,Dv) to fill; a new array by default.
 
         Returns:
-            The features, float16 (N,1+R,Dv), and which were found, bool (N,). Rows not found are left as they were.
+            The features, float16 (N,1+R,Dv), zeros where a picture is not here, and which were found, bool (N,).
 
         Raises:
             RegionStoreError: a value has not the length that the header says.
         """
         shape = (len(keys), *self.header.shape)
-        values = np.zeros(shape, dtype=np.float16) if out is None else out
+        values = np.empty(shape, dtype=np.float16) if out is None else out
         if values.shape != shape or values.dtype != np.float16:
             raise ValueError(f"out should be float16 {shape}, not {values.dtype} {values.shape}")
         found = np.zeros(len(keys), dtype=bool)
@@ -130,6 +130,7 @@ class RegionStore:
             return None, read_bytes
 
         self._read(work)
+        values[~found] = 0
         return values, found
 
     def put_many(self, features: Mapping[bytes, np.ndarray]) -> None:
