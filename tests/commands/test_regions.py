@@ -182,6 +182,11 @@ def extract(paths: list[Path], folder: Path, backbone: Backbone) -> None:
         extract_regions(paths, store, backbone, device=CPU, workers=0, batch_size=1, progress=False)
 
 
+def extract_in_fork(paths: list[Path], folder: Path, backbone: Backbone) -> None:
+    torch.set_num_threads(1)  # OpenMP's threads stay behind in the parent: a child that counts on them waits for ever
+    extract(paths, folder, backbone)
+
+
 def test_killed_at_any_moment_an_extraction_loses_nothing_and_is_resumed(tmp_path, backbone):
     for seed in range(120):
         save_picture(tmp_path / "pictures" / f"{seed}.png", seed)
@@ -189,7 +194,7 @@ def test_killed_at_any_moment_an_extraction_loses_nothing_and_is_resumed(tmp_pat
     RegionStore(tmp_path / "store", header=backbone.header, writable=True).close()
     reader, before = RegionStore(tmp_path / "store"), 0
     for stop in sorted(random.Random(0).sample(range(1, 110), 10)):
-        run = FORK.Process(target=extract, args=(paths, tmp_path / "store", backbone))
+        run = FORK.Process(target=extract_in_fork, args=(paths, tmp_path / "store", backbone))
         run.start()
         while len(reader) < stop and run.is_alive():
             os.sched_yield()
