@@ -47,14 +47,13 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigurationError: the `offline` extra is not installed.
     """
-    logging.getLogger("flair").setLevel(logging.WARNING)
-
     from flair_espvr.files import packaged_folder
     from flair_espvr.report import write_report
     from flair_espvr.training.build import build_corpus, build_regions, train
     from flair_espvr.training.progress import ProgressBar
     from flair_espvr.training.recipe import load_recipe
 
+    logging.getLogger("flair").setLevel(logging.WARNING)  # progress bars say enough; importing Flair sets it to INFO
     recipe = load_recipe(packaged_folder("recipes") / "quickstart.yaml")
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
