@@ -105,6 +105,21 @@ def test_with_neighbours_as_context_equals_flairs_own_embeddings(tiny_bert: Path
         torch.testing.assert_close(row[: len(post)], expected, atol=1e-5, rtol=1e-5)
 
 
+def test_a_caption_is_no_context_for_the_neighbours(encoder: Path) -> None:
+    embeddings = CaptionedTransformerEmbeddings(str(encoder), use_context=4, use_context_separator=True)
+
+    def read_in_the_middle(posts: list[Sentence]) -> list[int]:
+        tensors = embeddings.prepare_tensors(posts)
+        ids: list[int] = tensors["input_ids"][1][tensors["attention_mask"][1].bool()].tolist()
+        return ids
+
+    captioned = [sentence_with(["x"], CAPTION), sentence_with(["la"]), sentence_with(["z"], "a dog")]
+    bare = [Sentence([token.text for token in post]) for post in captioned]
+    alone = embeddings.prepare_tensors([Sentence(["la"])])["input_ids"]
+    assert read_in_the_middle(captioned) == read_in_the_middle(bare)
+    assert len(read_in_the_middle(bare)) > alone.shape[1], "without context there is nothing to show"
+
+
 def test_the_caption_changes_the_words_and_use_caption_switches_it_off(encoder: Path) -> None:
     with_caption, without = sentence_with(TEXT, CAPTION), sentence_with(TEXT)
     embeddings = CaptionedTransformerEmbeddings(str(encoder))
