@@ -11,8 +11,10 @@ _PICTURES_LEFT_OUT = 3
 _EPILOG = """\
 forms:
   flair-espvr caption FOLDER --out captions.tsv                   all pictures in FOLDER and below; ids are file names
-  flair-espvr caption CORPUS --images FOLDER --out captions.tsv   the pictures of the posts in CORPUS, a file of posts
-                                                                  or a folder with train, valid or dev, and test
+  flair-espvr caption CORPUS --out captions.tsv                   the pictures of the posts in CORPUS, a folder with
+                                                                  train, valid or dev, test and the folder images
+  flair-espvr caption CORPUS --images FOLDER --out captions.tsv   the same for pictures that lie elsewhere; CORPUS may
+                                                                  be a single file of posts
 
 A run that was stopped, by Ctrl-C or by a power cut, goes on where it was when started again. Pictures that a file
 has a caption for are not described again; for other settings, take another file.
@@ -29,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("source", type=Path, metavar="FOLDER_OR_CORPUS", help="pictures, or posts; see the forms")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the captions file, TSV; begun or new")
-    parser.add_argument("--images", type=Path, metavar="FOLDER", help="the pictures of a corpus, by image id")
+    parser.add_argument(
+        "--images", type=Path, metavar="FOLDER", help="a corpus's pictures, by image id (default: its images)"
+    )
     parser.add_argument(
         "--model",
         default="Salesforce/blip-image-captioning-base",
@@ -82,6 +86,7 @@ def _find_pictures(source: Path, images: Path | None) -> tuple[dict[str, Path], 
     """Picture files by image id, and the reason for each id that has none."""
     from flair_espvr.errors import ConfigurationError
 
+    images = images or _images_of_corpus(source)
     pictures, failures = _pictures_in(source) if images is None else _pictures_of_posts(source, images)
     if not pictures:
         raise ConfigurationError(
@@ -89,6 +94,18 @@ def _find_pictures(source: Path, images: Path | None) -> tuple[dict[str, Path], 
             "Expected a folder of pictures, or posts and --images with the folder of their pictures"
         )
     return pictures, failures
+
+
+def _images_of_corpus(folder: Path) -> Path | None:
+    """Where a folder of posts keeps its pictures; `None` for a folder of pictures alone."""
+    from flair_espvr.commands.check import split_files
+    from flair_espvr.errors import ConfigurationError
+
+    images = folder / "images"
+    try:
+        return images if images.is_dir() and split_files(folder) else None
+    except ConfigurationError:
+        return None
 
 
 def _pictures_in(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:

@@ -76,9 +76,13 @@ def test_a_folder_of_pictures(command, corpus, tiny_git, tmp_path, capsys):
     assert out.read_bytes() == before
 
 
-def test_a_corpus_reads_the_captions_of_its_posts(command, corpus, capsys):
+@pytest.mark.parametrize("folder", ["images", "elsewhere"])
+def test_a_corpus_reads_the_captions_of_its_posts(command, corpus, folder, capsys):
     out = corpus / "captions.tsv"
-    assert command(corpus, "--images", corpus / "images", "--out", out) == 3
+    Image.new("RGB", (9, 9)).save(corpus / "images" / "of_no_post.png")
+    (corpus / "images").rename(corpus / folder)
+    images = [] if folder == "images" else ["--images", corpus / folder]
+    assert command(corpus, *images, "--out", out) == 3
     output = capsys.readouterr()
     assert "17_4: no such picture" in output.err
     assert "captions of 2 of 4 pictures" in output.out
@@ -93,6 +97,14 @@ def test_a_single_file_of_posts(command, corpus, tmp_path):
     out = tmp_path / "test.tsv"
     assert command(corpus / "test.txt", "--images", corpus / "images", "--out", out) == 0
     assert list(read_captions(out)) == ["17_1"]
+
+
+def test_a_folder_named_images_does_not_make_a_corpus(command, corpus, tmp_path):
+    (corpus / "train.txt").unlink()
+    (corpus / "test.txt").unlink()
+    out = tmp_path / "captions.tsv"
+    assert command(corpus, "--out", out) == 3
+    assert list(read_captions(out)) == ["17_1", "17_2"]
 
 
 def test_two_pictures_of_one_id(command, tmp_path, capsys):
