@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch-size", type=int, default=16, metavar="N", help="pictures at once (default: %(default)s)"
     )
+    parser.add_argument("--device", help="where to compute, e.g. cpu or cuda:1 (default: a GPU if there is one)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,6 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
         EspvrError: what was asked cannot be done.
     """
     pictures, failures = _find_pictures(arguments.source, arguments.images)
+    if arguments.device is not None:
+        _compute_on(arguments.device)
 
     from flair_espvr.data.caption_writer import caption_pictures
     from flair_espvr.data.captioner import Captioner
@@ -133,3 +136,18 @@ def _pictures_of_posts(corpus: Path, images: Path) -> tuple[dict[str, Path], dic
     pictures = {image_id: path for image_id, path in found.items() if path is not None}
     missing = [image_id for image_id, path in found.items() if path is None]
     return pictures, dict.fromkeys(missing, f"no such picture in {images}")
+
+
+def _compute_on(name: str) -> None:
+    """Make a device the one that Flair, and so the captioner, uses."""
+    import flair
+    import torch
+
+    from flair_espvr.errors import ConfigurationError
+
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)  # the name alone does not tell whether there is such a device
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigurationError(f"--device {name}: {error}") from error
+    flair.device = device

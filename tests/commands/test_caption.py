@@ -2,6 +2,7 @@ import argparse
 import json
 from pathlib import Path
 
+import flair
 import pytest
 import torch
 from PIL import Image
@@ -129,6 +130,17 @@ def test_a_source_without_pictures_is_refused_before_a_model_is_loaded(command, 
             command(source, "--out", tmp_path / "captions.tsv", "--model", tmp_path)
     with pytest.raises(ConfigurationError, match="no pictures of these posts"):
         command(corpus, "--images", tmp_path / "empty", "--out", tmp_path / "captions.tsv", "--model", tmp_path)
+
+
+def test_the_device_is_flairs(command, corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr("flair.device", torch.device("meta"))
+    assert command(corpus / "test.txt", "--images", corpus / "images", "--out", tmp_path / "1", "--device", "cpu") == 0
+    assert flair.device == torch.device("cpu")
+    for absent in ("cuda:99", "nonsense"):
+        with pytest.raises(ConfigurationError, match=f"--device {absent}: "):
+            command(corpus / "images", "--out", tmp_path / "2", "--device", absent)
+    assert flair.device == torch.device("cpu")
+    assert not (tmp_path / "2").exists()
 
 
 @pytest.mark.skipif(not REAL_PICTURES.is_dir(), reason="the tweets' pictures are not part of the project")
