@@ -148,7 +148,7 @@ class Backbone:
         """Levels 0..255, (B,S,S,3), as the model was trained on them, float32 (B,3,S,S)."""
         mean = torch.tensor(self.mean, device=pixels.device)
         std = torch.tensor(self.std, device=pixels.device)
-        return ((pixels.float() / 255 - mean) / std).permute(0, 3, 1, 2)
+        return (pixels / 255).sub_(mean).div_(std).permute(0, 3, 1, 2)
 
     def _features(self, images: Tensor, *, half: bool) -> Tensor:
         with torch.no_grad(), torch.autocast(images.device.type, dtype=torch.float16, enabled=half):
