@@ -33,6 +33,9 @@ _DICTIONARIES = {"path_to_char_dict", "vocab_dictionary", "dictionary"}
 _CODE_KEYS = {"auto_map", "trust_remote_code", "custom_pipelines"}
 """Keys by which Hugging Face libraries are told to fetch and run code."""
 
+_KERNEL_KEYS = {"attn_implementation", "_attn_implementation"}
+"""Keys by which transformers is told how to compute attention; a hub name there is code to fetch (`kernels`)."""
+
 _TOKENIZER_SUFFIXES = {".json", ".txt", ".model", ".jinja"}
 _MAX_TOKENIZER_BYTES = 512 * 1024 * 1024
 
@@ -73,6 +76,10 @@ def _check(value: Any) -> None:
         for key, item in value.items():
             if key in _CODE_KEYS and item:
                 raise UnsafeModelError(f"the model file asks for code to be fetched and run ({key}); nothing was run")
+            if key in _KERNEL_KEYS and "/" in str(item):
+                raise UnsafeModelError(
+                    f"the model file asks for a kernel to be fetched and run ({item}); nothing was run"
+                )
             if key in _DICTIONARIES and not isinstance(item, Dictionary):
                 raise UnsafeModelError(f"the model file names a file to unpickle ({key}={item!r}); nothing was run")
             _check(item)

@@ -128,6 +128,16 @@ def test_remote_code_is_refused(state: dict[str, Any], tmp_path: Path, change: d
         ESPVRTagger.load(spoil(state, tmp_path / "model.pt"))
 
 
+@pytest.mark.parametrize("value", ["evil/kernel", "evil/kernel@main:attention", {"": "sdpa", "text": "evil/kernel"}])
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation"])
+def test_attention_kernels_from_a_hub_are_refused(
+    state: dict[str, Any], tmp_path: Path, key: str, value: str | dict[str, str]
+) -> None:
+    state["embeddings"]["config_state_dict"][key] = value
+    with pytest.raises(UnsafeModelError, match="kernel"):
+        ESPVRTagger.load(spoil(state, tmp_path / "model.pt"))
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
