@@ -77,9 +77,10 @@ def _extract(arguments: argparse.Namespace) -> int:
     import flair
     import torch
 
+    from flair_espvr.data.image_folder import find_pictures
     from flair_espvr.embeddings.backbone_weights import read_weights
     from flair_espvr.embeddings.backbones import Backbone
-    from flair_espvr.embeddings.extraction import extract_regions, find_pictures
+    from flair_espvr.embeddings.extraction import extract_regions
     from flair_espvr.embeddings.image_regions import DEFAULT_BACKBONE
     from flair_espvr.embeddings.region_store import RegionStore
 

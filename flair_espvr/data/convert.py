@@ -12,6 +12,7 @@ from flair_espvr.data.lines import read_lines
 from flair_espvr.data.metadata import CAPTION
 from flair_espvr.data.posts import read_jsonl_posts, write_jsonl_posts
 from flair_espvr.data.sentences import INVALID_TAG, post_sentence, sentence_post
+from flair_espvr.errors import ConfigurationError
 from flair_espvr.files import atomic_write
 
 Format = Literal["jsonl", "imgid", "conll"]
@@ -96,3 +97,16 @@ def _sentences(path: str | Path, format: Format, done: Conversion) -> Iterator[S
         sentence = post_sentence(post, label_type=_LABEL_TYPE)
         done.repaired_tags += sum(INVALID_TAG in label.metadata for label in sentence.get_labels(_LABEL_TYPE))
         yield sentence
+
+
+def split_files(folder: Path) -> list[Path]:
+    """The files of posts in a folder, in the order train, development, test.
+
+    Raises:
+        ConfigurationError: there are none.
+    """
+    names = [f"{split}.{suffix}" for split in ("train", "valid", "dev", "test") for suffix in ("txt", "conll", "jsonl")]
+    files = [folder / name for name in names if (folder / name).is_file()]
+    if not files:
+        raise ConfigurationError(f"{folder}: expected files of posts named {', '.join(names)}, found none")
+    return files

@@ -1,12 +1,15 @@
-"""Pictures in a folder, found by the ids that posts give."""
+"""Pictures in a folder: all of them, or found by the ids that posts give."""
 
 import os
 from collections import defaultdict
 from pathlib import Path
 
+from flair_espvr.data.pictures import picture_format
 from flair_espvr.errors import ConfigurationError
 
 SNIFFED_BYTES = 12
+
+_PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 
 
 class ImageFolder:
@@ -57,10 +60,32 @@ class ImageFolder:
         return pictures[0] if pictures else None
 
 
+def find_pictures(folder: str | Path) -> list[Path]:
+    """The files below a folder that are pictures by their first bytes or by their suffix, in order.
+
+    Links to folders are followed, each folder is entered once.
+    """
+    pictures, entered = [], set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        if os.path.realpath(parent) in entered:
+            folders.clear()
+            continue
+        entered.add(os.path.realpath(parent))
+        folders.sort()
+        files = (path for name in sorted(names) if (path := Path(parent, name)).is_file())  # no pipe, which would wait
+        pictures += [path for path in files if path.suffix.lower() in _PICTURE_SUFFIXES or _begins_as_picture(path)]
+    return pictures
+
+
 def is_picture(path: str | Path) -> bool:
-    """Whether a file begins as JPEG, PNG, GIF, WebP, BMP or TIFF does; what follows may still be damaged."""
+    """Whether a file begins as a picture does (see `picture_format`); what follows may still be damaged."""
     with open(path, "rb") as file:
-        start = file.read(SNIFFED_BYTES)
-    return start.startswith(
-        (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*")
-    ) or (start.startswith(b"RIFF") and start[8:12] == b"WEBP")
+        return picture_format(file.read(SNIFFED_BYTES)) is not None
+
+
+def _begins_as_picture(path: Path) -> bool:
+    """`is_picture`, for files that nobody asked for by name: one that cannot be opened is none."""
+    try:
+        return is_picture(path)
+    except OSError:
+        return False

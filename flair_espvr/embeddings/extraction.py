@@ -1,6 +1,5 @@
-"""From a folder of pictures to a full region store, in as many runs as it takes."""
+"""From picture files to a full region store, in as many runs as it takes."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,13 +11,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from flair_espvr.data.pictures import content_key, picture_bytes, picture_format, squashed_pixels
+from flair_espvr.data.pictures import content_key, picture_bytes, squashed_pixels
 from flair_espvr.data.worker_pool import WorkerPool
 from flair_espvr.embeddings.backbones import Backbone
 from flair_espvr.embeddings.region_store import RegionStore
 from flair_espvr.errors import BadPictureError
-
-_PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 
 _Item = TypeVar("_Item")
 
@@ -40,23 +37,6 @@ class Extraction:
     copies: int = 0
     other_shards: int = 0
     bad: dict[str, str] = field(default_factory=dict)
-
-
-def find_pictures(folder: str | Path) -> list[Path]:
-    """The files below a folder that are pictures by their first bytes or by their suffix, in order.
-
-    Links to folders are followed, each folder is entered once.
-    """
-    pictures, entered = [], set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        if os.path.realpath(parent) in entered:
-            folders.clear()
-            continue
-        entered.add(os.path.realpath(parent))
-        folders.sort()
-        files = (path for name in sorted(names) if (path := Path(parent, name)).is_file())  # no pipe, which would wait
-        pictures += [path for path in files if path.suffix.lower() in _PICTURE_SUFFIXES or _begins_as_picture(path)]
-    return pictures
 
 
 def extract_regions(
@@ -122,14 +102,6 @@ def extract_regions(
                     done.added += len(squares)
                 bar.update(len(batch))
     return done
-
-
-def _begins_as_picture(path: Path) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return picture_format(file.read(12)) is not None
-    except OSError:
-        return False
 
 
 def _key_or_error(path: Path) -> bytes | BadPictureError:
