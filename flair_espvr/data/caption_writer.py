@@ -6,8 +6,7 @@ made with, then a line `image_id<TAB>caption` for each picture.
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -114,7 +113,8 @@ def caption_pictures(
         missing = [(image_id, file) for image_id, file in pictures.items() if image_id not in writer.written]
         present = len(pictures) - len(missing)
         with tqdm(desc="Captioning", total=len(pictures), initial=present, unit="picture", disable=not progress) as bar:
-            for batch in _batches(missing, batch_size):
+            for start in range(0, len(missing), batch_size):
+                batch = missing[start : start + batch_size]
                 images = _loaded(batch, failures)
                 captions = _described(captioner, images)
                 failures.update(dict.fromkeys(images.keys() - captions, "the captioner said nothing"))
@@ -193,9 +193,3 @@ def _cut_half_line(path: Path) -> None:
 
 def _breaks_line(text: str) -> bool:
     return any(separator in text for separator in "\t\r\n")
-
-
-def _batches(items: Iterable[tuple[str, Path]], size: int) -> Iterator[list[tuple[str, Path]]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
