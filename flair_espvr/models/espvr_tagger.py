@@ -14,7 +14,7 @@ from flair_espvr.errors import ConfigurationError
 from flair_espvr.models.checkpoint import from_plain, write_checkpoint
 from flair_espvr.models.embedding_state import rebuild
 from flair_espvr.models.grounding import picture_regions
-from flair_espvr.models.multimodal_tagger import Entity, MultimodalTagger, Prediction
+from flair_espvr.models.multimodal_tagger import Entity, MultimodalTagger, Prediction, evaluating
 from flair_espvr.nn.espvr import SPAN_LABELS, ESPVRNetwork, ESPVROutput, Positioning, Regions, VisualInput
 from flair_espvr.nn.positioning import RegionPositions
 from flair_espvr.nn.spans import Spans, bio_spans
@@ -136,7 +136,7 @@ class ESPVRTagger(MultimodalTagger):
 
     def position_regions(self, sentences: list[Sentence]) -> RegionPositions | None:
         """Where the fusion looks for B non-empty sentences (b_c, b_l and v); None unless regions are positioned."""
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(self):
             output, _ = self(sentences)
         return output.positions
 

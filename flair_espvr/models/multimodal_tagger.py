@@ -2,7 +2,7 @@
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from flair_espvr.data.region import Region
+from flair_espvr.data.sentences import sentence_entities
 from flair_espvr.embeddings.captioned_transformer import CaptionedTransformerEmbeddings
 from flair_espvr.embeddings.words import word_vectors
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
@@ -152,7 +153,7 @@ class MultimodalTagger(Classifier[Sentence]):
         )
         starts = range(0, len(ordered), mini_batch_size)
         loss, words = torch.zeros(1, device=flair.device), 0
-        with torch.no_grad(), _evaluating(self):
+        with torch.no_grad(), evaluating(self):
             for start in tqdm(starts, desc="Tagging", unit="batch", disable=not verbose):
                 batch = ordered[start : start + mini_batch_size]
                 prediction = self.predict_batch(
@@ -221,7 +222,7 @@ class MultimodalTagger(Classifier[Sentence]):
 
     def _gold_tags(self, sentences: list[Sentence], words: int) -> torch.Tensor:
         """Gold tag ids (B,T) of the `label_type` spans, `"O"` on padding."""
-        rows = [self.tags.encode(_gold_spans(sentence, self.label_type), words) for sentence in sentences]
+        rows = [self.tags.encode(sentence_entities(sentence, self.label_type), words) for sentence in sentences]
         return torch.tensor(rows, device=flair.device)
 
     def _input_length(self, sentence: Sentence) -> int:
@@ -265,7 +266,7 @@ class MultimodalTagger(Classifier[Sentence]):
 
 
 @contextmanager
-def _evaluating(model: torch.nn.Module) -> Iterator[None]:
+def evaluating(model: torch.nn.Module) -> Iterator[None]:
     """Evaluation mode for the block: a prediction must not depend on dropout."""
     was_training = model.training
     model.eval()
@@ -273,12 +274,6 @@ def _evaluating(model: torch.nn.Module) -> Iterator[None]:
         yield
     finally:
         model.train(was_training)
-
-
-def _gold_spans(sentence: Sentence, label_type: str) -> Iterable[tuple[int, int, str]]:
-    for label in sentence.get_labels(label_type):
-        tokens = label.data_point.tokens
-        yield tokens[0].idx - 1, tokens[-1].idx, label.value
 
 
 def _label(sentence: Sentence, entities: Sequence[Entity], label_name: str) -> None:
