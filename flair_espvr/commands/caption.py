@@ -4,9 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-HELP = "describe the pictures of a folder or a corpus in a captions file"
+from flair_espvr.commands import FOUND_BAD
+from flair_espvr.commands.device import chosen_device
 
-_PICTURES_LEFT_OUT = 3
+HELP = "describe the pictures of a folder or a corpus in a captions file"
 
 _EPILOG = """\
 forms:
@@ -61,12 +62,13 @@ def run(arguments: argparse.Namespace) -> int:
         EspvrError: what was asked cannot be done.
     """
     pictures, failures = _find_pictures(arguments.source, arguments.images)
-    if arguments.device is not None:
-        _compute_on(arguments.device)
+
+    import flair
 
     from flair_espvr.data.caption_writer import caption_pictures
     from flair_espvr.data.captioner import Captioner
 
+    flair.device = chosen_device(arguments.device)  # what the captioner follows
     captioner = Captioner(
         arguments.model,
         revision=arguments.revision,
@@ -82,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{image_id}: {reason}", file=sys.stderr)
     wanted = len(pictures.keys() | failures.keys())
     print(f"{arguments.out}: captions of {wanted - len(failures):,} of {wanted:,} pictures.")
-    return _PICTURES_LEFT_OUT if failures else 0
+    return FOUND_BAD if failures else 0
 
 
 def _find_pictures(source: Path, images: Path | None) -> tuple[dict[str, Path], dict[str, str]]:
@@ -135,18 +137,3 @@ def _pictures_of_posts(corpus: Path, images: Path) -> tuple[dict[str, Path], dic
     pictures = {image_id: path for image_id, path in found.items() if path is not None}
     missing = [image_id for image_id, path in found.items() if path is None]
     return pictures, dict.fromkeys(missing, f"no such picture in {images}")
-
-
-def _compute_on(name: str) -> None:
-    """Make a device the one that Flair, and so the captioner, uses."""
-    import flair
-    import torch
-
-    from flair_espvr.errors import ConfigurationError
-
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)  # the name alone does not tell whether there is such a device
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigurationError(f"--device {name}: {error}") from error
-    flair.device = device

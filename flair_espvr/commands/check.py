@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from flair_espvr.commands import FOUND_BAD
+
 HELP = "report posts shared between splits, repeated posts, contradicting labels and invalid tags"
 
 
@@ -23,4 +25,4 @@ def run(arguments: argparse.Namespace) -> int:
 
     report = check_splits({path.name: read_any(path) for path in split_files(arguments.data_folder)})
     print(report)
-    return 0 if report.clean else 3
+    return 0 if report.clean else FOUND_BAD

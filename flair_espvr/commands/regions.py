@@ -4,9 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-HELP = "compute the picture regions of a whole corpus, once"
+from flair_espvr.commands import FOUND_BAD
+from flair_espvr.commands.device import chosen_device
 
-_BAD_PICTURES = 3
+HELP = "compute the picture regions of a whole corpus, once"
 
 _EPILOG = """\
 forms:
@@ -74,9 +75,6 @@ def _extract(arguments: argparse.Namespace) -> int:
     if arguments.workers < 0 or arguments.batch_size < 1:
         raise ConfigurationError("--workers should be 0 or more, and --batch-size 1 or more")
 
-    import flair
-    import torch
-
     from flair_espvr.data.image_folder import find_pictures
     from flair_espvr.embeddings.backbone_weights import read_weights
     from flair_espvr.embeddings.backbones import Backbone
@@ -84,10 +82,7 @@ def _extract(arguments: argparse.Namespace) -> int:
     from flair_espvr.embeddings.image_regions import DEFAULT_BACKBONE
     from flair_espvr.embeddings.region_store import RegionStore
 
-    try:
-        device = torch.device(arguments.device or flair.device)
-    except RuntimeError as error:
-        raise ConfigurationError(f"--device {arguments.device}: {error}") from error
+    device = chosen_device(arguments.device)
     pictures = find_pictures(folder)
     if not pictures:
         raise ConfigurationError(f"{folder}: no pictures there, nor in the folders below")
@@ -114,7 +109,7 @@ def _extract(arguments: argparse.Namespace) -> int:
         f"{arguments.store}: {total:,} pictures. Added {done.added:,}, there before {done.present:,}, "
         f"copies {done.copies:,}, of other shards {done.other_shards:,}, bad {len(done.bad):,}."
     )
-    return _BAD_PICTURES if done.bad else 0
+    return FOUND_BAD if done.bad else 0
 
 
 def _merge(target: str, sources: list[str]) -> int:
@@ -144,7 +139,7 @@ def _verify(stores: list[str]) -> int:
             print(problem, file=sys.stderr)
         print(f"{folder}: {len(store):,} pictures, {len(problems):,} of them damaged.")
         damaged = damaged or bool(problems)
-    return _BAD_PICTURES if damaged else 0
+    return FOUND_BAD if damaged else 0
 
 
 def _info(stores: list[str]) -> int:
