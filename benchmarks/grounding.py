@@ -20,7 +20,6 @@ import flair
 import numpy as np
 from flair.data import Sentence
 from flair.trainers import ModelTrainer
-from tqdm import tqdm
 
 from benchmarks.pointing import pointing
 from benchmarks.results import append_result, finished_results, mean_and_deviation
@@ -28,6 +27,7 @@ from benchmarks.scenes import BOXES, IMAGES, read_boxes, write_scenes
 from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegionEmbeddings, MultimodalCorpus
 from flair_espvr.data.metadata import IMAGE, IMAGE_ID
 from flair_espvr.embeddings.offline_weights import efficientnet_lite0_checkpoint, minilm_folder
+from flair_espvr.training.build import encode_pictures
 
 RESULTS = "results.jsonl"
 
@@ -140,7 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         image_size=options.image_size,
         store=options.cache / f"regions-{options.backbone}-{options.image_size}",
     )
-    encode_pictures(options.corpus, regions)
+    corpus = MultimodalCorpus(options.corpus, images=options.corpus / IMAGES)
+    encode_pictures(list(corpus.get_all_sentences()), regions)
     runs_apart = ("cache", "corpus", "seeds", "configurations", "encoder", "checkpoint")
     settings = {name: value for name, value in vars(options).items() if name not in runs_apart}
     settings |= {name: Path(getattr(options, name)).name for name in ("encoder", "checkpoint")}
@@ -155,18 +156,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             row["seconds"] = round(time.monotonic() - start)
             append_result(results, row, settings)
     print(table(finished_results(results, settings)))
-
-
-def encode_pictures(corpus: Path, regions: ImageRegionEmbeddings) -> None:
-    """Bring every picture of the corpus into the region store of `regions`."""
-    pictures = sorted((corpus / IMAGES).iterdir())
-    for start in tqdm(range(0, len(pictures), regions.batch_size), desc="Encoding pictures", unit="batch"):
-        sentences = []
-        for picture in pictures[start : start + regions.batch_size]:
-            sentence = Sentence("picture")
-            sentence.add_metadata(IMAGE, picture)
-            sentences.append(sentence)
-        regions.regions(sentences)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,13 +3,6 @@
 import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from flair.data import Sentence
-
-    from flair_espvr.data import MultimodalCorpus
-    from flair_espvr.embeddings import ImageRegionEmbeddings
 
 HELP = "train a small tagger on bundled posts and pictures, tag unseen posts, write a report (a few minutes)"
 
@@ -38,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="where model, region store and report go (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the random numbers (default: %(default)s)")
+    parser.add_argument("--seed", type=int, help="of the random numbers (default: the recipe's first)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -49,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from flair_espvr.files import packaged_folder
     from flair_espvr.report import write_report
-    from flair_espvr.training.build import build_corpus, build_regions, train
+    from flair_espvr.training.build import build_corpus, build_regions, encode_pictures, train
     from flair_espvr.training.progress import ProgressBar
     from flair_espvr.training.recipe import load_recipe
 
@@ -63,12 +56,13 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"Posts: {', '.join(f'{len(split)} {name}' for name, split in splits.items())} (written and drawn by us)")
     assert recipe.regions is not None
     regions = build_regions(recipe.regions.model_copy(update={"store": out / "regions"}))
-    _encode_pictures(corpus, regions)
+    encode_pictures(list(corpus.get_all_sentences()), regions)
 
+    seed = recipe.seeds[0] if arguments.seed is None else arguments.seed
     f1 = {}
     for title, pictures in (("without pictures", None), ("with pictures", regions)):
         bar = ProgressBar(f"Training {title:<16}")
-        tagger = train(recipe, corpus, pictures, out, seed=arguments.seed, plugins=(bar,))
+        tagger = train(recipe, corpus, pictures, out, seed=seed, plugins=(bar,))
         # Leaves the predictions on the test posts, for the report.
         f1[title] = 100 * tagger.evaluate(corpus.test, gold_label_type=label_type, mini_batch_size=16).main_score
     tagger.save(out / "model.pt")
@@ -91,13 +85,3 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"\n{scores}\nModel:  {out / 'model.pt'}\nReport: {report} (open it in a browser)\n")
     print(_NEXT.format(model=out / "model.pt", posts=len(corpus.train)))
     return 0
-
-
-def _encode_pictures(corpus: "MultimodalCorpus", regions: "ImageRegionEmbeddings") -> None:
-    """Brings all pictures into the region store; a second run finds them there."""
-    from tqdm import tqdm
-
-    posts: list[Sentence] = list(corpus.get_all_sentences())
-    size = regions.batch_size
-    for start in tqdm(range(0, len(posts), size), desc=f"{'Encoding pictures':<25}", unit="batch", dynamic_ncols=True):
-        regions.regions(posts[start : start + size])

@@ -1,11 +1,13 @@
 """From a recipe to its corpus, its tagger and a trained model."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import flair
 from flair.data import Corpus, Sentence
 from flair.trainers import ModelTrainer
 from flair.trainers.plugins import TrainerPlugin
+from tqdm import tqdm
 
 from flair_espvr.data import MultimodalCorpus
 from flair_espvr.embeddings import CaptionedTransformerEmbeddings, ImageRegionEmbeddings
@@ -40,6 +42,13 @@ def build_regions(section: RegionsSection) -> ImageRegionEmbeddings:
         checkpoint=None if section.checkpoint is None else resolve_packaged(section.checkpoint),
         store=section.store,
     )
+
+
+def encode_pictures(sentences: Sequence[Sentence], regions: ImageRegionEmbeddings) -> None:
+    """Brings the pictures of these sentences into the store of `regions`, with a progress bar."""
+    size = regions.batch_size
+    for start in tqdm(range(0, len(sentences), size), f"{'Encoding pictures':<25}", unit="batch", dynamic_ncols=True):
+        regions.regions(sentences[start : start + size])
 
 
 def train(
