@@ -34,7 +34,7 @@ setup(
     package_data={
         "flair_espvr": ["py.typed"],
         "flair_espvr.report": ["templates/*"],
-        "flair_espvr.recipes": ["*.yaml"],
+        "flair_espvr.recipes": ["**/*.yaml"],
         "flair_espvr.resources.quickstart": ["*.txt", "*.tsv", "images/*"],
     },
     install_requires=[
@@ -53,7 +53,7 @@ setup(
         "tqdm>=4.66",
         "transformers>=4.56,<5",
     ],
-    extras_require={"offline": OFFLINE, "dev": [*DEVELOPMENT, *OFFLINE]},
+    extras_require={"offline": OFFLINE, "words": ["gensim>=4.3"], "dev": [*DEVELOPMENT, *OFFLINE]},
     entry_points={"console_scripts": ["flair-espvr=flair_espvr.commands.main:main"]},
     classifiers=["Programming Language :: Python :: 3", "License :: OSI Approved :: MIT License"],
 )

@@ -40,11 +40,14 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigurationError: the `offline` extra is not installed.
     """
+    import flair
+
     from flair_espvr.files import packaged_folder
     from flair_espvr.report import write_report
-    from flair_espvr.training.build import build_corpus, build_regions, encode_pictures, train
+    from flair_espvr.training.build import build_corpus, build_regions, build_tagger, encode_pictures
     from flair_espvr.training.progress import ProgressBar
-    from flair_espvr.training.recipe import load_recipe
+    from flair_espvr.training.recipe_file import load_recipe
+    from flair_espvr.training.run import fit
 
     logging.getLogger("flair").setLevel(logging.WARNING)  # progress bars say enough; importing Flair sets it to INFO
     recipe = load_recipe(packaged_folder("recipes") / "quickstart.yaml")
@@ -61,8 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
     seed = recipe.seeds[0] if arguments.seed is None else arguments.seed
     f1 = {}
     for title, pictures in (("without pictures", None), ("with pictures", regions)):
-        bar = ProgressBar(f"Training {title:<16}")
-        tagger = train(recipe, corpus, pictures, out, seed=seed, plugins=(bar,))
+        flair.set_seed(seed)
+        tagger = build_tagger(recipe, corpus, pictures)
+        fit(tagger, corpus, recipe.training, out, plugins=[ProgressBar(f"Training {title:<16}")])
         # Leaves the predictions on the test posts, for the report.
         f1[title] = 100 * tagger.evaluate(corpus.test, gold_label_type=label_type, mini_batch_size=16).main_score
     tagger.save(out / "model.pt")

@@ -71,6 +71,7 @@ class MultimodalCorpus(Corpus[Sentence]):
 
     Attributes:
         summary: a `SplitSummary` for each file read, by `"train"`, `"dev"`, `"test"`.
+        files: the files read, captions last.
         edition: which edition of a published corpus this is, where that is known; scores should name it.
 
     Raises:
@@ -101,6 +102,7 @@ class MultimodalCorpus(Corpus[Sentence]):
         _require_files(self.data_folder, files)
         image_folder = ImageFolder(images) if images is not None else None
         captions_by_id = _captions(captions)
+        self.files = [*files.values(), *([Path(captions)] if captions is not None else [])]
 
         self.summary: dict[str, SplitSummary] = {}
         datasets: dict[str, FlairDatapointDataset[Sentence]] = {}

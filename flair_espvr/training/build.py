@@ -1,40 +1,79 @@
-"""From a recipe to its corpus, its tagger and a trained model."""
+"""From the sections of a recipe to its corpus, its embeddings and its model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import flair
-from flair.data import Corpus, Sentence
-from flair.trainers import ModelTrainer
-from flair.trainers.plugins import TrainerPlugin
+from flair.data import Corpus, Dictionary, Sentence
+from flair.embeddings import (
+    CharacterEmbeddings,
+    StackedEmbeddings,
+    TokenEmbeddings,
+    TransformerWordEmbeddings,
+    WordEmbeddings,
+)
+from flair.models import SequenceTagger
+from flair.nn import Classifier
 from tqdm import tqdm
 
-from flair_espvr.data import MultimodalCorpus
-from flair_espvr.embeddings import CaptionedTransformerEmbeddings, ImageRegionEmbeddings
+from flair_espvr.data import CAPTION, IMAGE, TWITTER_2015, TWITTER_2017, MultimodalCorpus
+from flair_espvr.embeddings import CaptionedTransformerEmbeddings, CharacterCNNEmbeddings, ImageRegionEmbeddings
+from flair_espvr.errors import ConfigurationError
 from flair_espvr.files import resolve_packaged
 from flair_espvr.models import ESPVRTagger
-from flair_espvr.training.recipe import CorpusSection, EmbeddingsSection, Recipe, RegionsSection
+from flair_espvr.training import sections
+from flair_espvr.training.recipe import Recipe
+
+_TWITTER = {"twitter_2015": TWITTER_2015, "twitter_2017": TWITTER_2017}
 
 
-def build_corpus(section: CorpusSection) -> MultimodalCorpus:
-    """The recipe's posts."""
-    return MultimodalCorpus(
-        section.folder,
-        images=section.images,
-        captions=section.captions,
-        label_type=section.label_type,
-        label_name_map=section.label_name_map,
-    )
+def build_corpus(section: sections.CorpusSection) -> MultimodalCorpus:
+    """The recipe's posts.
+
+    Raises:
+        ConfigurationError: a file or folder is not there, or not of the published edition.
+        PostFormatError: a file does not follow its format.
+    """
+    arguments = section.model_dump(exclude={"type", "folder"})
+    if isinstance(section, sections.ColumnCorpus):
+        return MultimodalCorpus(section.folder, **arguments)
+    kind = _TWITTER[section.type]
+    folder = section.folder or Path(flair.cache_root) / "datasets" / kind.folder
+    for name, beside in (("images", folder / "images"), ("captions", folder / "captions.tsv")):
+        if arguments[name] is None and beside.exists():
+            arguments[name] = beside
+    return kind(section.folder, **arguments)
 
 
-def build_embeddings(section: EmbeddingsSection) -> CaptionedTransformerEmbeddings:
-    """The recipe's word vectors."""
-    return CaptionedTransformerEmbeddings(
-        resolve_packaged(section.model), use_caption=section.use_caption, max_caption_tokens=section.max_caption_tokens
-    )
+def build_embeddings(section: sections.EmbeddingsSection, corpus: Corpus[Sentence]) -> TokenEmbeddings:
+    """The recipe's word vectors.
+
+    Args:
+        section: what they are.
+        corpus: the posts that they are for: embeddings over characters know those of its training words.
+    """
+    match section:
+        case sections.CaptionedTransformer():
+            return CaptionedTransformerEmbeddings(
+                resolve_packaged(section.model),
+                use_caption=section.use_caption,
+                max_caption_tokens=section.max_caption_tokens,
+            )
+        case sections.Transformer():
+            return TransformerWordEmbeddings(
+                resolve_packaged(section.model), layers="-1", subtoken_pooling="first", fine_tune=True
+            )
+        case sections.Words():
+            return WordEmbeddings(resolve_packaged(section.vectors), fine_tune=section.fine_tune)
+        case sections.Characters():
+            return CharacterEmbeddings(alphabet(corpus), **section.model_dump(exclude={"type"}))
+        case sections.CharacterCNN():
+            return CharacterCNNEmbeddings(alphabet(corpus), **section.model_dump(exclude={"type"}))
+        case sections.Stack():
+            return StackedEmbeddings([build_embeddings(part, corpus) for part in section.parts])
 
 
-def build_regions(section: RegionsSection) -> ImageRegionEmbeddings:
+def build_regions(section: sections.Regions) -> ImageRegionEmbeddings:
     """The recipe's picture regions."""
     return ImageRegionEmbeddings(
         section.model,
@@ -44,6 +83,29 @@ def build_regions(section: RegionsSection) -> ImageRegionEmbeddings:
     )
 
 
+def build_tagger(
+    recipe: Recipe, corpus: MultimodalCorpus, regions: ImageRegionEmbeddings | None
+) -> Classifier[Sentence]:
+    """The recipe's model, with the weights that training starts from.
+
+    Args:
+        recipe: what to build.
+        corpus: the posts whose entity types it is to learn.
+        regions: its picture regions; None for a model that reads none.
+
+    Raises:
+        ConfigurationError: there is no entity in the corpus, or no caption or picture where the recipe asks for them.
+    """
+    _require(recipe, corpus)
+    label_type = recipe.corpus.label_type
+    dictionary = corpus.make_label_dictionary(label_type, add_unk=False)
+    embeddings = build_embeddings(recipe.embeddings, corpus)
+    arguments = recipe.model.model_dump(exclude={"type"})
+    if isinstance(recipe.model, sections.SequenceTagger):
+        return SequenceTagger(embeddings, tag_dictionary=dictionary, tag_type=label_type, **arguments)
+    return ESPVRTagger(embeddings, dictionary, label_type, region_embeddings=regions, **arguments)
+
+
 def encode_pictures(sentences: Sequence[Sentence], regions: ImageRegionEmbeddings) -> None:
     """Brings the pictures of these sentences into the store of `regions`, with a progress bar."""
     size = regions.batch_size
@@ -51,41 +113,32 @@ def encode_pictures(sentences: Sequence[Sentence], regions: ImageRegionEmbedding
         regions.regions(sentences[start : start + size])
 
 
-def train(
-    recipe: Recipe,
-    corpus: Corpus[Sentence],
-    regions: ImageRegionEmbeddings | None,
-    folder: Path,
-    *,
-    seed: int,
-    plugins: tuple[TrainerPlugin, ...] = (),
-) -> ESPVRTagger:
-    """Fine-tunes the recipe's model once.
+def alphabet(corpus: Corpus[Sentence]) -> Dictionary:
+    """The characters of a corpus's training words, in order of their code points; others are unknown."""
+    dictionary = Dictionary(add_unk=True)
+    for character in sorted({character for sentence in corpus.train for token in sentence for character in token.text}):
+        dictionary.add_item(character)
+    return dictionary
 
-    Args:
-        recipe: what to build and how to train it.
-        corpus: its posts; several runs may share them.
-        regions: its picture regions; None trains on text alone.
-        folder: where Flair puts its files.
-        seed: of all random numbers.
-        plugins: of Flair's trainer, fresh ones for each run.
-    """
-    flair.set_seed(seed)
-    label_type = recipe.corpus.label_type
-    arguments = recipe.model.model_dump(exclude={"type"})
-    tagger = ESPVRTagger(
-        build_embeddings(recipe.embeddings),
-        corpus.make_label_dictionary(label_type, add_unk=False),
-        label_type,
-        region_embeddings=regions,
-        **arguments,
-    )
-    ModelTrainer(tagger, corpus).fine_tune(
-        folder,
-        plugins=list(plugins),
-        save_final_model=False,
-        create_file_logs=False,
-        create_loss_file=False,
-        **recipe.training.model_dump(),
-    )
-    return tagger
+
+def _require(recipe: Recipe, corpus: MultimodalCorpus) -> None:
+    """What a recipe says it reads has to be there: a run without would bear the wrong name."""
+    if _reads_captions(recipe.embeddings) and not _any_has(corpus.train, CAPTION):
+        raise ConfigurationError(
+            f"{corpus.name}: the recipe reads captions, but no training post has one. Name a file of captions "
+            "(corpus.captions; flair-espvr caption writes one), or set embeddings.use_caption to false"
+        )
+    if recipe.regions is not None and not _any_has(corpus.train, IMAGE):
+        raise ConfigurationError(
+            f"{corpus.name}: the recipe reads pictures, but no training post has one. Name their folder "
+            "(corpus.images), or leave the section regions out and set model.regions to none"
+        )
+
+
+def _reads_captions(section: sections.EmbeddingsSection) -> bool:
+    parts = section.parts if isinstance(section, sections.Stack) else (section,)
+    return any(isinstance(part, sections.CaptionedTransformer) and part.use_caption for part in parts)
+
+
+def _any_has(sentences: Iterable[Sentence], key: str) -> bool:
+    return any(sentence.has_metadata(key) for sentence in sentences)

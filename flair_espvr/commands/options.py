@@ -1,0 +1,23 @@
+"""What several commands share: options, and how loud Flair is."""
+
+import argparse
+import logging
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """`--set a.b=c`, which changes a recipe."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="A.B=VALUE",
+        help="change a setting, for instance training.max_epochs=3 (may be repeated)",
+    )
+
+
+def quiet_flair() -> None:
+    """Keeps Flair's log lines off the terminal, where progress bars say enough; files of a run still get them."""
+    import flair  # noqa: F401 - sets its handlers up
+
+    for handler in logging.getLogger("flair").handlers:
+        handler.setLevel(logging.WARNING)

@@ -1,0 +1,1 @@
+"""What becomes of predictions: files, tests of significance, tables, charts."""

@@ -1,0 +1,114 @@
+"""One run: a recipe and a seed become a trained model, its predictions and its scores, in a folder of its own."""
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import flair
+from flair.data import Sentence
+from flair.nn import Classifier
+from flair.trainers import ModelTrainer
+from flair.trainers.plugins import TrainerPlugin
+
+from flair_espvr.data import MultimodalCorpus
+from flair_espvr.files import atomic_write
+from flair_espvr.training import sections
+from flair_espvr.training.build import build_corpus, build_regions, build_tagger
+from flair_espvr.training.environment import environment
+from flair_espvr.training.evaluation import evaluate
+from flair_espvr.training.progress import ProgressBar
+from flair_espvr.training.recipe import Recipe
+from flair_espvr.training.run_folder import RunFolder
+
+log = logging.getLogger("flair")
+
+_BEST = "best-model.pt"
+"""Flair's name for the model of the epoch with the best dev score."""
+
+
+def run(recipe: Recipe, *, seed: int, folder: RunFolder, description: str = "Training") -> None:
+    """Trains a recipe's model once, tests it, and keeps everything about it; a run that is done is left alone.
+
+    Args:
+        recipe: what to train, on what, and how.
+        seed: of all random numbers.
+        folder: where everything goes.
+        description: what stands before the progress bar.
+
+    Raises:
+        ConfigurationError: the recipe asks for something that is not there.
+    """
+    if folder.is_done():
+        return
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with _logged(folder.log):
+        corpus = build_corpus(recipe.corpus)
+        _write(folder.recipe, recipe.to_yaml())
+        _write(folder.environment, json.dumps({"seed": seed, **environment(corpus)}, indent=1, ensure_ascii=False))
+        flair.set_seed(seed)
+        regions = None if recipe.regions is None else build_regions(recipe.regions)
+        tagger = build_tagger(recipe, corpus, regions)
+        fit(tagger, corpus, recipe.training, folder.path, plugins=[ProgressBar(description)])
+        tagger.save(folder.model)
+        (folder.path / _BEST).unlink(missing_ok=True)
+        _test(tagger, corpus, recipe, folder, seed=seed)
+
+
+def fit(
+    tagger: Classifier[Sentence],
+    corpus: MultimodalCorpus,
+    section: sections.TrainingSection,
+    folder: Path,
+    *,
+    plugins: Sequence[TrainerPlugin] = (),
+) -> None:
+    """Trains with Flair's `ModelTrainer`, as the recipe's section says.
+
+    Args:
+        tagger: what to train.
+        corpus: on what.
+        section: how.
+        folder: where Flair puts its files.
+        plugins: of Flair's trainer, fresh ones for each run.
+    """
+    trainer = ModelTrainer(tagger, corpus)
+    method = trainer.fine_tune if isinstance(section, sections.FineTune) else trainer.train
+    method(
+        folder,
+        plugins=list(plugins),
+        save_final_model=False,
+        create_file_logs=False,
+        embeddings_storage_mode="none",
+        **section.model_dump(exclude={"type", "resume"}),
+    )
+
+
+def _test(
+    tagger: Classifier[Sentence], corpus: MultimodalCorpus, recipe: Recipe, folder: RunFolder, *, seed: int
+) -> None:
+    label_type = recipe.corpus.label_type
+    dev, test = (
+        evaluate(tagger, split, gold_label_type=label_type, edition=corpus.edition)
+        for split in (corpus.dev, corpus.test)
+    )
+    folder.write_evaluation(test, seed=seed, dev_f1=dev.lenient.micro.f1)
+
+
+@contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """Flair's log lines in a file, added to those of an earlier, interrupted run."""
+    handler = logging.FileHandler(path, mode="a", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path) as file:
+        file.write(text.encode())

@@ -1,0 +1,195 @@
+"""The sections of a recipe: what each may say, with the defaults of the paper (4.1) and of Flair.
+
+`corpus`, `embeddings`, `model` and `training` each come in several kinds, told apart by their `type`. Unknown keys are
+errors; paths are relative to the recipe's file. Text like `1e-4`, which YAML 1.1 reads as a string, is a number where a
+number is expected.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NaturalNumber = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A part of a recipe: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ColumnCorpus(Section):
+    """Arguments of `MultimodalCorpus`: files of `word<TAB>tag` lines, or JSONL where they are named `.jsonl`."""
+
+    type: Literal["columns"] = "columns"
+    folder: Path
+    train_file: str = "train.txt"
+    dev_file: str = "valid.txt"
+    test_file: str = "test.txt"
+    images: Path | None = None
+    captions: Path | None = None
+    label_type: str = "ner"
+    label_name_map: dict[str, str] | None = None
+
+
+class TwitterCorpus(Section):
+    """Arguments of `TWITTER_2015` and `TWITTER_2017`.
+
+    Without `folder`, the corpus is Flair's cached copy, downloaded once. Without `images` and `captions`, these are the
+    folder `images` and the file `captions.tsv` beside the posts, where there are such.
+    """
+
+    type: Literal["twitter_2015", "twitter_2017"]
+    folder: Path | None = None
+    images: Path | None = None
+    captions: Path | None = None
+    label_type: str = "ner"
+    label_name_map: dict[str, str] | None = None
+    allow_other_edition: bool = False
+
+
+class CaptionedTransformer(Section):
+    """Arguments of `CaptionedTransformerEmbeddings`; `package:NAME/PATH` names a model inside a Python package."""
+
+    type: Literal["captioned_transformer"] = "captioned_transformer"
+    model: str
+    use_caption: bool = True
+    max_caption_tokens: PositiveInt | None = None
+
+
+class Transformer(Section):
+    """Arguments of Flair's `TransformerWordEmbeddings`, fine-tuned: last layer, first wordpiece of each word."""
+
+    type: Literal["transformer"]
+    model: str
+
+
+class Words(Section):
+    """Arguments of Flair's `WordEmbeddings`: a name that Flair knows, or a file of vectors."""
+
+    type: Literal["words"]
+    vectors: str
+    fine_tune: bool = False
+
+
+class Characters(Section):
+    """Arguments of Flair's `CharacterEmbeddings`, a BiLSTM over a word's characters (Lample et al., 2016)."""
+
+    type: Literal["characters"]
+    char_embedding_dim: PositiveInt = 25
+    hidden_size_char: PositiveInt = 25
+
+
+class CharacterCNN(Section):
+    """Arguments of `CharacterCNNEmbeddings`, a convolution over a word's characters (Ma and Hovy, 2016)."""
+
+    type: Literal["character_cnn"]
+    char_embedding_dim: PositiveInt = 30
+    filters: PositiveInt = 30
+    width: PositiveInt = 3
+    dropout: Share = 0.5
+
+
+class Stack(Section):
+    """Several word-level embeddings side by side, as Flair's `StackedEmbeddings`."""
+
+    type: Literal["stack"]
+    parts: Annotated[
+        tuple[
+            Annotated[
+                CaptionedTransformer | Transformer | Words | Characters | CharacterCNN, Field(discriminator="type")
+            ],
+            ...,
+        ],
+        Field(min_length=1),
+    ]
+
+
+class Regions(Section):
+    """Arguments of `ImageRegionEmbeddings`; `checkpoint` may be `package:NAME/PATH`, a file in a Python package."""
+
+    model: str
+    image_size: PositiveInt | None = None
+    checkpoint: str | None = None
+    store: Path | None = None
+
+
+class ESPVR(Section):
+    """Arguments of `ESPVRTagger`."""
+
+    type: Literal["espvr"] = "espvr"
+    regions: Literal["positioned", "all", "none"] = "positioned"
+    positioning: Literal["straight_through", "hard"] = "straight_through"
+    positioning_spans: Literal["predicted", "gold"] = "predicted"
+    window: PositiveInt = 8
+    hidden_size: PositiveInt = 512
+    num_heads: PositiveInt = 8
+    num_layers: NaturalNumber = 4
+    dropout: Share = 0.4
+    span_loss_weight: Annotated[float, Field(ge=0)] = 0.08
+
+
+class SequenceTagger(Section):
+    """Arguments of Flair's own `SequenceTagger`, with Flair's defaults: the text rows of the paper's Table 1."""
+
+    type: Literal["sequence_tagger"]
+    use_rnn: bool = True
+    use_crf: bool = True
+    hidden_size: PositiveInt = 256
+    rnn_layers: PositiveInt = 1
+    reproject_embeddings: bool = True
+    tag_format: Literal["BIO", "BIOES"] = "BIO"
+    dropout: Share = 0.0
+    word_dropout: Share = 0.05
+    locked_dropout: Share = 0.5
+
+
+class FineTune(Section):
+    """Arguments of Flair's `ModelTrainer.fine_tune`: AdamW, linear warm-up and decay."""
+
+    type: Literal["fine_tune"] = "fine_tune"
+    learning_rate: PositiveFloat
+    decoder_learning_rate: PositiveFloat | None = None
+    mini_batch_size: PositiveInt = 32
+    mini_batch_chunk_size: PositiveInt | None = None
+    max_epochs: PositiveInt = 10
+    warmup_fraction: Share = 0.1
+    use_amp: bool = False
+    use_final_model_for_eval: bool = False
+    resume: bool = True
+
+
+class Train(Section):
+    """Arguments of Flair's `ModelTrainer.train`: stochastic gradient descent that anneals where dev F1 stands still."""
+
+    type: Literal["train"]
+    learning_rate: PositiveFloat = 0.1
+    decoder_learning_rate: PositiveFloat | None = None
+    mini_batch_size: PositiveInt = 32
+    mini_batch_chunk_size: PositiveInt | None = None
+    max_epochs: PositiveInt = 100
+    anneal_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    patience: NaturalNumber = 3
+    min_learning_rate: PositiveFloat = 1e-4
+    use_final_model_for_eval: bool = False
+    resume: bool = True
+
+
+CorpusSection = Annotated[ColumnCorpus | TwitterCorpus, Field(discriminator="type")]
+EmbeddingsSection = Annotated[
+    CaptionedTransformer | Transformer | Words | Characters | CharacterCNN | Stack, Field(discriminator="type")
+]
+ModelSection = Annotated[ESPVR | SequenceTagger, Field(discriminator="type")]
+TrainingSection = Annotated[FineTune | Train, Field(discriminator="type")]
+
+DEFAULT_TYPES = {
+    "corpus": "columns",
+    "embeddings": "captioned_transformer",
+    "model": "espvr",
+    "training": "fine_tune",
+}
+"""What a section is where it does not say its `type`."""
