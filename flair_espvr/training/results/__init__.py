@@ -1,1 +1,1 @@
-"""What becomes of predictions: files, tests of significance, tables, charts."""
+"""What is made of finished runs: predictions kept, systems compared, tables and pictures."""
