@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from flair.data import Sentence
+from flair.models import SequenceTagger
 from flair.nn import Classifier
 
 from flair_espvr.data.bio import Entity
 from flair_espvr.data.sentences import sentence_entities
+from flair_espvr.errors import UnsafeModelError
+from flair_espvr.models import MultimodalTagger
 from flair_espvr.scores import Scores, score_entities
 
 PREDICTED = "predicted"
@@ -29,6 +33,25 @@ class Evaluation:
     predicted: list[list[Entity]]
     lenient: Scores
     strict: Scores
+
+
+def load_model(path: str | Path, *, trusted: bool = False) -> Classifier[Sentence]:
+    """The model in a file.
+
+    Args:
+        path: the file; those of our taggers are read without running code in them.
+        trusted: whether the file may be a model of Flair's own, whose loader runs the code that a file holds.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UnsafeModelError: the file is damaged, or is no model of ours and not `trusted`.
+    """
+    try:
+        return MultimodalTagger.load(path)
+    except UnsafeModelError:
+        if not trusted:
+            raise
+    return SequenceTagger.load(path)
 
 
 def evaluate(

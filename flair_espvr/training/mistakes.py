@@ -28,6 +28,8 @@ def describe(kind: type[BaseModel], detail: Any) -> str:
             return f"{place}: missing"
         case "union_tag_invalid":
             return f"{place}.{_TYPE}: expected one of {detail['ctx']['expected_tags']}, given {detail['ctx']['tag']!r}"
+        case "too_short":
+            return f"{place}: expected at least {detail['ctx']['min_length']}, {given}"
         case "value_error":
             return f"{place}: {detail['ctx']['error']}"
     message = detail["msg"]

@@ -19,15 +19,8 @@ from flair_espvr.training.sections import (
 )
 
 
-class Recipe(Section):
-    """One experiment, with everything that decides its outcome; `load_recipe` reads one from a file."""
-
-    corpus: CorpusSection
-    embeddings: EmbeddingsSection
-    regions: Regions | None = None
-    model: ModelSection = ESPVR()
-    training: TrainingSection
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (1, 2, 3)
+class Experiment(Section):
+    """Sections that each have a usual kind, so that `type` may be left out."""
 
     @model_validator(mode="before")
     @classmethod
@@ -40,6 +33,23 @@ class Recipe(Section):
             if isinstance(content.get(name), dict)
         }
         return {**content, **typed}
+
+
+class CorpusOnly(Experiment):
+    """The corpus of a recipe, where nothing is trained."""
+
+    corpus: CorpusSection
+
+
+class Recipe(Experiment):
+    """One experiment, with everything that decides its outcome; `load_recipe` reads one from a file."""
+
+    corpus: CorpusSection
+    embeddings: EmbeddingsSection
+    regions: Regions | None = None
+    model: ModelSection = ESPVR()
+    training: TrainingSection
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (1, 2, 3)
 
     @model_validator(mode="after")
     def _pictures_are_wanted_and_given(self) -> "Recipe":
@@ -58,11 +68,14 @@ class Recipe(Section):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
     def digest(self) -> str:
-        """Eight hexadecimal digits that stand for the experiment, whatever its seeds and whether it may be resumed.
+        """Eight hexadecimal digits that stand for the experiment, whatever its seeds and where it keeps its states.
 
         Defaults do not count, so that a setting which later versions add does not make another experiment of it.
         """
-        content: dict[str, Any] = self.model_dump(
-            mode="json", exclude={"seeds": True, "training": {"resume"}}, exclude_defaults=True
-        )
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+        elsewhere: Any = {"seeds": True, "training": {"resume": True}, "regions": {"store": True}}
+        return digest(self.model_dump(mode="json", exclude=elsewhere, exclude_defaults=True))
+
+
+def digest(content: Any) -> str:
+    """Eight hexadecimal digits that stand for plain values."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,18 +1,21 @@
 """Recipes as YAML files: one may extend another, the command line may override parts, all mistakes come at once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.training.mistakes import describe
-from flair_espvr.training.recipe import Recipe
+from flair_espvr.training.recipe import CorpusOnly, Recipe
+from flair_espvr.training.sections import CorpusSection, TwitterCorpus
 
 EXTENDS = "extends"
 """The key by which a recipe names another that it starts from, relative to its own folder."""
+
+_PATH_KEYS = {"folder", "images", "captions", "store", EXTENDS}
 
 Content = dict[str, Any]
 Checked = TypeVar("Checked", bound=BaseModel)
@@ -39,15 +42,55 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     return validate(Recipe, content, source=str(path))
 
 
-def read_yaml(path: Path) -> Any:
-    """What a YAML file says, plain values only.
+def load_corpus_section(source: str, overrides: Sequence[str] = ()) -> CorpusSection:
+    """What corpus a short description means.
+
+    Args:
+        source: `twitter_2015`, `twitter_2017`, a recipe (its corpus), a folder of posts, or one file of posts, which is
+            then the test split.
+        overrides: changes as `corpus.images=FOLDER`.
+
+    Raises:
+        ConfigurationError: it is none of these, or a change does not fit.
+    """
+    path = Path(source)
+    content: Any
+    if source in get_args(TwitterCorpus.model_fields["type"].annotation):
+        content = {"type": source}
+    elif path.suffix in (".yaml", ".yml"):
+        whole = _read_extended(path, ())
+        content = whole.get("corpus") if isinstance(whole, dict) else None
+    elif path.is_dir():
+        in_jsonl = (path / "test.jsonl").is_file()
+        names = {f"{split}_file": f"{split}.jsonl" for split in ("train", "dev", "test")} if in_jsonl else {}
+        content = {"folder": str(path), **names}
+    elif path.is_file():
+        content = {"folder": str(path.parent), "train_file": None, "dev_file": None, "test_file": path.name}
+    else:
+        raise ConfigurationError(
+            f"{source}: expected twitter_2015, twitter_2017, a recipe, a folder of posts or a file of posts"
+        )
+    content = {"corpus": content}
+    for override in overrides:
+        content = _merge(content, _override(override))
+    return validate(CorpusOnly, content, source=source).corpus
+
+
+def read_content(path: Path, *, path_keys: Collection[str]) -> Any:
+    """What a YAML file says, plain values only, with the paths in it made absolute.
+
+    Args:
+        path: the file; paths in it are relative to its folder.
+        path_keys: keys whose text is a path. Elsewhere, text is a path where it begins with `./` or `../`: a model is a
+            name or a path, so a path to one has to look like one.
 
     Raises:
         FileNotFoundError: there is no such file.
         ConfigurationError: it is no YAML, or gives a key twice.
     """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+        return _absolute(content, path.resolve().parent, path_keys)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigurationError(f"{path}: not YAML: {error or type(error).__name__}") from error
 
@@ -66,7 +109,9 @@ def validate(kind: type[Checked], content: Any, *, source: str) -> Checked:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        mistakes = [describe(kind, detail) for detail in error.errors()]
+        # A list is also called too short where its items are wrong; those are reported already.
+        details = [detail for detail in error.errors() if detail["type"] != "too_short" or not detail["input"]]
+        mistakes = [describe(kind, detail) for detail in details]
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         raise ConfigurationError("\n  ".join([f"{source}: {count}:", *mistakes])) from None
 
@@ -76,7 +121,7 @@ def _read_extended(path: Path, seen: tuple[Path, ...]) -> Any:
     path = path.resolve()
     if path in seen:
         raise ConfigurationError(f"{path}: extends itself, by way of {', '.join(map(str, seen))}")
-    content = _absolute(read_yaml(path), path.parent)
+    content = read_content(path, path_keys=_PATH_KEYS)
     if not isinstance(content, dict) or EXTENDS not in content:
         return content
     base = content.pop(EXTENDS)
@@ -101,7 +146,7 @@ def _override(text: str) -> Content:
     if not equals or not all(keys):
         raise ConfigurationError(f"{text!r}: expected a change like training.max_epochs=3")
     try:
-        content = _absolute({keys[-1]: yaml.safe_load(value)}, Path.cwd())
+        content = _absolute({keys[-1]: yaml.safe_load(value)}, Path.cwd(), _PATH_KEYS)
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{text!r}: the value is not YAML: {error}") from error
     for key in reversed(keys[:-1]):
@@ -109,25 +154,18 @@ def _override(text: str) -> Content:
     return content
 
 
-_PATH_KEYS = {"folder", "images", "captions", "store", EXTENDS}
-
-
-def _absolute(content: Any, folder: Path) -> Any:
-    """`content` with the paths in it made absolute: those under known keys, and text that begins with `./` or `../`.
-
-    A model is a name or a path, so a path to one has to look like one.
-    """
+def _absolute(content: Any, folder: Path, path_keys: Collection[str]) -> Any:
     if isinstance(content, list):
-        return [_absolute(item, folder) for item in content]
-    if not isinstance(content, dict):
-        is_path = isinstance(content, str) and content.startswith(("./", "../"))
-        return str((folder / content).resolve()) if is_path else content
-    return {
-        key: str((folder / value).resolve())
-        if key in _PATH_KEYS and isinstance(value, str)
-        else _absolute(value, folder)
-        for key, value in content.items()
-    }
+        return [_absolute(item, folder, path_keys) for item in content]
+    if isinstance(content, dict):
+        return {
+            key: str((folder / value).resolve())
+            if key in path_keys and isinstance(value, str)
+            else _absolute(value, folder, path_keys)
+            for key, value in content.items()
+        }
+    is_path = isinstance(content, str) and content.startswith(("./", "../"))
+    return str((folder / content).resolve()) if is_path else content
 
 
 class _UniqueKeys(yaml.SafeLoader):

@@ -39,11 +39,11 @@ def run(recipe: Recipe, *, seed: int, folder: RunFolder, description: str = "Tra
 
     Raises:
         ConfigurationError: the recipe asks for something that is not there.
+        RunIsLockedError: another process is making this run.
     """
-    if folder.is_done():
-        return
-    folder.path.mkdir(parents=True, exist_ok=True)
-    with _logged(folder.log):
+    with folder.lock(), _logged(folder.log):
+        if folder.is_done():
+            return
         corpus = build_corpus(recipe.corpus)
         _write(folder.recipe, recipe.to_yaml())
         _write(folder.environment, json.dumps({"seed": seed, **environment(corpus)}, indent=1, ensure_ascii=False))

@@ -1,11 +1,14 @@
 """The folder of one run: which file is what, and when the run is done."""
 
+import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flair_espvr.errors import ConfigurationError
+from flair_espvr.errors import ConfigurationError, EspvrError
 from flair_espvr.files import atomic_write
 from flair_espvr.scores import Score, Scores
 from flair_espvr.training.evaluation import Evaluation
@@ -14,6 +17,10 @@ from flair_espvr.training.results.predictions import write_predictions
 
 TEST = "test"
 """Name of the evaluation on the recipe's own test posts."""
+
+
+class RunIsLockedError(EspvrError):
+    """Another process is making this run."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,21 @@ class RunFolder:
     def model(self) -> Path:
         """The trained model."""
         return self.path / "model.pt"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps other processes out of this run for the block; the lock ends with the process, however it ends.
+
+        Raises:
+            RunIsLockedError: another process is at it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with open(self.path / ".lock", "ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunIsLockedError(f"{self.path}: another process is making this run") from None
+            yield
 
     def predictions(self, evaluation: str = TEST) -> Path:
         """Gold and predicted entities of an evaluation."""

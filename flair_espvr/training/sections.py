@@ -27,9 +27,9 @@ class ColumnCorpus(Section):
 
     type: Literal["columns"] = "columns"
     folder: Path
-    train_file: str = "train.txt"
-    dev_file: str = "valid.txt"
-    test_file: str = "test.txt"
+    train_file: str | None = "train.txt"
+    dev_file: str | None = "valid.txt"
+    test_file: str | None = "test.txt"
     images: Path | None = None
     captions: Path | None = None
     label_type: str = "ner"

@@ -1,0 +1,60 @@
+"""`flair-espvr evaluate`: score a model file on any corpus, its own or another (the cross-domain test)."""
+
+import argparse
+from pathlib import Path
+
+from flair_espvr.commands.options import add_overrides, quiet_flair
+
+HELP = "score a model on a corpus, with tags read leniently and strictly"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file")
+    parser.add_argument(
+        "corpus",
+        metavar="CORPUS",
+        help="twitter_2015, twitter_2017, a recipe (its corpus), a folder of posts, or one file of posts",
+    )
+    parser.add_argument("--split", choices=("train", "dev", "test"), default="test", help="default: %(default)s")
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help="pictures by image id")
+    parser.add_argument("--captions", type=Path, metavar="FILE", help="captions by image id")
+    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="posts at once (default: %(default)s)")
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1, ... (default: Flair's)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also keep gold and predicted entities, as JSON lines")
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="also accept a file of Flair's own tagger, whose loader runs any code that the file holds",
+    )
+    add_overrides(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the command; 0 when the scores are printed."""
+    import flair
+
+    from flair_espvr.commands.device import chosen_device
+    from flair_espvr.training.build import build_corpus
+    from flair_espvr.training.evaluation import evaluate, load_model
+    from flair_espvr.training.recipe_file import load_corpus_section
+    from flair_espvr.training.results.predictions import write_predictions
+
+    places = {"images": arguments.images, "captions": arguments.captions}
+    overrides = [f"corpus.{name}={path}" for name, path in places.items() if path is not None]
+    section = load_corpus_section(arguments.corpus, [*overrides, *arguments.set])
+    quiet_flair()
+    flair.device = chosen_device(arguments.device)
+    corpus = build_corpus(section)
+    result = evaluate(
+        load_model(arguments.model, trusted=arguments.trust),
+        getattr(corpus, arguments.split) or (),
+        gold_label_type=section.label_type,
+        mini_batch_size=arguments.batch_size,
+        edition=corpus.edition,
+        verbose=True,
+    )
+    if arguments.out is not None:
+        write_predictions(arguments.out, result.gold, result.predicted)
+    print(f"{result.lenient.to_markdown()}\n{result.strict.to_markdown()}")
+    return 0

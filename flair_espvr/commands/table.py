@@ -1,0 +1,54 @@
+"""`flair-espvr table`: run what a table needs and does not have, then print it."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from flair_espvr.commands import FOUND_BAD
+from flair_espvr.commands.options import quiet_flair
+
+HELP = "run the recipes of a table, as far as they are not done, and write it as Markdown, CSV and LaTeX"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("table", type=Path, metavar="TABLE", help="a YAML file, see recipes/tables/")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs"),
+        metavar="FOLDER",
+        help="where runs are looked for and made; the table goes to FOLDER/tables (default: %(default)s)",
+    )
+    parser.add_argument("--no-run", action="store_true", help="make nothing; show what is done")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the command; `FOUND_BAD` where the table was written but some runs could not be made."""
+    from flair_espvr.files import atomic_write
+    from flair_espvr.training.results.latex import to_latex
+    from flair_espvr.training.results.markdown import to_markdown
+    from flair_espvr.training.results.tidy_csv import to_csv
+    from flair_espvr.training.table_results import comparisons, comparisons_to_markdown, results_table
+    from flair_espvr.training.table_runs import cell_runs, make_missing
+    from flair_espvr.training.tables import load_table
+
+    table = load_table(arguments.table)
+    runs = cell_runs(table, arguments.out)
+    quiet_flair()
+    problems = [] if arguments.no_run else make_missing(runs, lambda line: print(line, file=sys.stderr))
+    for problem in problems:
+        print(f"not made: {problem}", file=sys.stderr)
+
+    results = results_table(table, runs)
+    markdown = f"{to_markdown(results)}\n{comparisons_to_markdown(comparisons(table, runs))}"
+    folder = arguments.out / "tables"
+    folder.mkdir(parents=True, exist_ok=True)
+    for suffix, text in ((".md", markdown), (".csv", to_csv(results)), (".tex", to_latex(results))):
+        with atomic_write(folder / (arguments.table.stem + suffix)) as file:
+            file.write(text.encode())
+    print(markdown)
+    missing = sum(not cell_run.is_done for cell_run in runs)
+    if missing:
+        print(f"{missing} of {len(runs)} runs are missing from this table", file=sys.stderr)
+    return FOUND_BAD if problems else 0

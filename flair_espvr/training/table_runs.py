@@ -1,0 +1,100 @@
+"""Filling a table: the runs that it needs and does not have yet are made, the others are read."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flair_espvr.errors import EspvrError
+from flair_espvr.training.build import build_corpus
+from flair_espvr.training.evaluation import evaluate, load_model
+from flair_espvr.training.recipe import Recipe, digest
+from flair_espvr.training.recipe_file import load_recipe
+from flair_espvr.training.run import run
+from flair_espvr.training.run_folder import TEST, RunFolder, RunIsLockedError
+from flair_espvr.training.tables import TableFile
+
+_WAIT_FOR_OTHERS = 10.0
+"""Seconds between looks at runs that other processes are making."""
+
+
+@dataclass(frozen=True)
+class CellRun:
+    """One seed of one cell: what is run, and which of its evaluations the cell shows."""
+
+    row: str
+    group: str
+    recipe: Recipe
+    seed: int
+    folder: RunFolder
+    other_corpus: Recipe | None
+
+    @property
+    def evaluation(self) -> str:
+        """Name of the evaluation that the cell shows."""
+        if self.other_corpus is None:
+            return TEST
+        section = self.other_corpus.corpus
+        return f"{section.type}-{digest(section.model_dump(mode='json', exclude_defaults=True))}"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do for it."""
+        return self.folder.is_done() and self.folder.is_done(self.evaluation)
+
+    def make(self, description: str) -> None:
+        """Trains and evaluates what is missing; raises what `run` raises."""
+        run(self.recipe, seed=self.seed, folder=self.folder, description=description)
+        if self.other_corpus is not None and not self.folder.is_done(self.evaluation):
+            corpus = build_corpus(self.other_corpus.corpus)
+            result = evaluate(
+                load_model(self.folder.model, trusted=True),
+                corpus.test,
+                gold_label_type=self.other_corpus.corpus.label_type,
+                edition=corpus.edition,
+            )
+            self.folder.write_evaluation(result, self.evaluation)
+
+
+def cell_runs(table: TableFile, runs: Path) -> list[CellRun]:
+    """All runs of a table, the first seed of every cell first: a table that is stopped has rows that compare."""
+    found = []
+    for row in table.rows:
+        for group, cell in row.cells.items():
+            if cell.recipe is None:
+                continue
+            recipe = load_recipe(cell.recipe)
+            other = None if cell.corpus is None else load_recipe(cell.corpus)
+            for place, seed in enumerate(table.seeds or recipe.seeds):
+                folder = RunFolder.of(runs, cell.recipe.stem, recipe, seed)
+                found.append((place, CellRun(row.title, group, recipe, seed, folder, other)))
+    return [cell_run for _, cell_run in sorted(found, key=lambda pair: pair[0])]
+
+
+def make_missing(runs: Sequence[CellRun], announce: Callable[[str], None]) -> list[str]:
+    """Makes what is missing, one after the other; what another process is making is waited for.
+
+    Args:
+        runs: of a table.
+        announce: called with a line before each.
+
+    Returns:
+        What could not be made, and why; the rest is made all the same.
+    """
+    problems: list[str] = []
+    waiting = [cell_run for cell_run in runs if not cell_run.is_done]
+    while waiting:
+        elsewhere = []
+        for cell_run in waiting:
+            description = f"{cell_run.row}, {cell_run.group}, seed {cell_run.seed}"
+            try:
+                announce(description)
+                cell_run.make(description)
+            except RunIsLockedError:
+                elsewhere.append(cell_run)
+            except (EspvrError, OSError) as error:
+                problems.append(f"{description}: {error}")
+        if len(elsewhere) == len(waiting):
+            time.sleep(_WAIT_FOR_OTHERS)
+        waiting = elsewhere
+    return problems
