@@ -1,21 +1,15 @@
-"""Filling a table: the runs that it needs and does not have yet are made, the others are read."""
+"""The runs behind a table: a recipe and a seed for each, scored on its own corpus or on another."""
 
-import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flair_espvr.errors import EspvrError
 from flair_espvr.training.build import build_corpus
 from flair_espvr.training.evaluation import evaluate, load_model
 from flair_espvr.training.recipe import Recipe, digest
 from flair_espvr.training.recipe_file import load_recipe
 from flair_espvr.training.run import run
-from flair_espvr.training.run_folder import TEST, RunFolder, RunIsLockedError
+from flair_espvr.training.run_folder import TEST, RunFolder
 from flair_espvr.training.tables import TableFile
-
-_WAIT_FOR_OTHERS = 10.0
-"""Seconds between looks at runs that other processes are making."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +22,9 @@ class CellRun:
     seed: int
     folder: RunFolder
     other_corpus: Recipe | None
+
+    def __str__(self) -> str:
+        return f"{self.row}, {self.group}, seed {self.seed}"
 
     @property
     def evaluation(self) -> str:
@@ -42,9 +39,9 @@ class CellRun:
         """Whether nothing is left to do for it."""
         return self.folder.is_done() and self.folder.is_done(self.evaluation)
 
-    def make(self, description: str) -> None:
+    def make(self) -> None:
         """Trains and evaluates what is missing; raises what `run` raises."""
-        run(self.recipe, seed=self.seed, folder=self.folder, description=description)
+        run(self.recipe, seed=self.seed, folder=self.folder, description=str(self))
         if self.other_corpus is not None and not self.folder.is_done(self.evaluation):
             corpus = build_corpus(self.other_corpus.corpus)
             result = evaluate(
@@ -69,32 +66,3 @@ def cell_runs(table: TableFile, runs: Path) -> list[CellRun]:
                 folder = RunFolder.of(runs, cell.recipe.stem, recipe, seed)
                 found.append((place, CellRun(row.title, group, recipe, seed, folder, other)))
     return [cell_run for _, cell_run in sorted(found, key=lambda pair: pair[0])]
-
-
-def make_missing(runs: Sequence[CellRun], announce: Callable[[str], None]) -> list[str]:
-    """Makes what is missing, one after the other; what another process is making is waited for.
-
-    Args:
-        runs: of a table.
-        announce: called with a line before each.
-
-    Returns:
-        What could not be made, and why; the rest is made all the same.
-    """
-    problems: list[str] = []
-    waiting = [cell_run for cell_run in runs if not cell_run.is_done]
-    while waiting:
-        elsewhere = []
-        for cell_run in waiting:
-            description = f"{cell_run.row}, {cell_run.group}, seed {cell_run.seed}"
-            try:
-                announce(description)
-                cell_run.make(description)
-            except RunIsLockedError:
-                elsewhere.append(cell_run)
-            except (EspvrError, OSError) as error:
-                problems.append(f"{description}: {error}")
-        if len(elsewhere) == len(waiting):
-            time.sleep(_WAIT_FOR_OTHERS)
-        waiting = elsewhere
-    return problems

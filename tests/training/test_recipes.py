@@ -16,7 +16,7 @@ from flair_espvr.training.run import fit
 from flair_espvr.training.sections import ESPVR, ColumnCorpus, Stack, Words
 
 FOLDER = packaged_folder("recipes")
-RECIPES = sorted(path for path in FOLDER.rglob("*.yaml") if path.parent.name != "tables")
+RECIPES = sorted(path for path in FOLDER.rglob("*.yaml") if path.parent.name not in ("tables", "search"))
 POSTS = packaged_folder("resources") / "quickstart"
 
 
