@@ -1,10 +1,15 @@
-"""Tiny encoders with real architectures and random weights, written to disk as Hugging Face folders."""
+"""Tiny encoders and backbones with real architectures and random weights, and a corpus small enough to learn by heart."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from flair.data import Corpus, Sentence
+from PIL import Image
+from safetensors.torch import save_file
 from transformers import (
     BertConfig,
     BertModel,
@@ -17,6 +22,8 @@ from transformers import (
     RobertaTokenizerFast,
 )
 
+from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegionEmbeddings
+
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,!?@#:/'-"
 SIZES = {
     "hidden_size": 16,
@@ -25,6 +32,7 @@ SIZES = {
     "intermediate_size": 32,
     "max_position_embeddings": 40,
 }
+TINY_SWIN = {"window_size": 2, "embed_dim": 16, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 2, 2)}
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +79,83 @@ def tiny_mpnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
     MPNetModel(MPNetConfig(vocab_size=len(vocabulary), pad_token_id=1, **SIZES)).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Four pictures, each of one colour with a square of another."""
+    folder = tmp_path_factory.mktemp("pictures")
+    paths = []
+    for index, (ground, square) in enumerate(
+        [("red", "blue"), ("white", "green"), ("black", "yellow"), ("grey", "red")]
+    ):
+        picture = Image.new("RGB", (60, 40), ground)
+        picture.paste(Image.new("RGB", (20, 20), square), (10 * index, 5))
+        paths.append(folder / f"{index}.png")
+        picture.save(paths[-1])
+    return paths
+
+
+@pytest.fixture(scope="session")
+def region_embeddings(tmp_path_factory: pytest.TempPathFactory) -> ImageRegionEmbeddings:
+    """A Swin of 2 x 2 regions with random weights, kept in a file: a saved tagger asks for the very same ones."""
+    checkpoint = tmp_path_factory.mktemp("backbone") / "swin.safetensors"
+    torch.manual_seed(2)
+    arguments: dict[str, Any] = {"image_size": 64, "pretrained": False, "model_arguments": TINY_SWIN}
+    random = ImageRegionEmbeddings("swin_tiny_patch4_window7_224", **arguments)
+    save_file(random.backbone_state(), checkpoint)
+    return ImageRegionEmbeddings("swin_tiny_patch4_window7_224", checkpoint=checkpoint, **arguments)
+
+
+def tag(words: str, *entities: tuple[int, int, str], image: Path | None = None, caption: str | None = None) -> Sentence:
+    sentence = Sentence(words.split())
+    for start, end, type_ in entities:
+        sentence[start:end].add_label("ner", type_)
+    if image is not None:
+        sentence.add_metadata("image", image)
+    if caption is not None:
+        sentence.add_metadata("caption", caption)
+    return sentence
+
+
+@pytest.fixture
+def posts(pictures: list[Path]) -> list[Sentence]:
+    """Eight posts: with and without pictures, captions and entities, one of two entities."""
+    return [
+        tag("kevin plays in oakland", (0, 1, "PER"), (3, 4, "LOC"), image=pictures[0], caption="a man"),
+        tag("mary jane sings", (0, 2, "PER"), image=pictures[1]),
+        tag("we are in new york", (3, 5, "LOC"), caption="a street"),
+        tag("no names here", image=pictures[2]),
+        tag("hi kevin", (1, 2, "PER")),
+        tag("oakland", (0, 1, "LOC"), image=pictures[3], caption="a town"),
+        tag("good morning"),
+        tag("mary is in oakland now", (0, 1, "PER"), (3, 4, "LOC"), image=pictures[1], caption="a woman"),
+    ]
+
+
+@pytest.fixture
+def corpus(posts: list[Sentence]) -> Corpus[Sentence]:
+    return Corpus(train=posts, dev=posts[:4], test=posts[4:], name="eight posts")
+
+
+@pytest.fixture
+def build(
+    tiny_bert: Path, region_embeddings: ImageRegionEmbeddings, corpus: Corpus[Sentence]
+) -> Callable[..., ESPVRTagger]:
+    """A tiny tagger over PER and LOC; keyword arguments go to its constructor."""
+
+    def build_tagger(**arguments: Any) -> ESPVRTagger:
+        defaults: dict[str, Any] = {
+            "embeddings": CaptionedTransformerEmbeddings(str(tiny_bert)),
+            "label_dictionary": corpus.make_label_dictionary("ner"),
+            "label_type": "ner",
+            "region_embeddings": region_embeddings,
+            "window": 1,
+            "hidden_size": 16,
+            "num_heads": 2,
+            "num_layers": 1,
+            "dropout": 0.1,
+        }
+        return ESPVRTagger(**{**defaults, **arguments})
+
+    return build_tagger
