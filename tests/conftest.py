@@ -1,4 +1,4 @@
-"""Tiny encoders and backbones with real architectures and random weights, and a corpus small enough to learn by heart."""
+"""Tiny encoders and backbones with random weights, and a corpus small enough to learn by heart."""
 
 import json
 from collections.abc import Callable
