@@ -31,3 +31,7 @@ class UnsafeModelError(EspvrError):
 
 class ConfigurationError(EspvrError, ValueError):
     """Arguments that do not fit each other or the data."""
+
+
+class TrainingError(EspvrError, ArithmeticError):
+    """Training cannot go on: a loss or gradient is NaN or infinite; the message names the posts of the batch."""
