@@ -15,6 +15,8 @@ from typing import BinaryIO, TypeVar
 
 import lmdb
 
+from flair_espvr.embeddings.lmdb_pages import check_header, check_pages
+
 _Result = TypeVar("_Result")
 
 DATA_FILE = "data.mdb"
@@ -23,6 +25,9 @@ _WRITER_FILE = "writer.lock"
 
 _FIRST_MAP_BYTES = 64 * 1024 * 1024
 _MAX_READERS = 1024
+
+_SNAPSHOTS = 100
+"""How many states of a file that changes all the time are tried until one stays long enough to be checked."""
 
 _REMAP_BYTES = 256 * 1024 * 1024
 """After reading this much the file is mapped anew, which gives the memory of the pages read so far back."""
@@ -44,6 +49,7 @@ class LmdbEnvironment:
         self._environment: lmdb.Environment | None = None
         self._writer_file: BinaryIO | None = None
         self._unreleased_bytes = 0
+        self._checked = False
 
     @property
     def is_writer(self) -> bool:
@@ -113,6 +119,7 @@ class LmdbEnvironment:
     def _mapped(self) -> lmdb.Environment:
         if self._environment is None:
             lock_file = self._folder / _LOCK_FILE
+            self._check_header()
             environment = lmdb.open(
                 str(self._folder),
                 create=self.is_writer,
@@ -123,13 +130,31 @@ class LmdbEnvironment:
                 max_readers=_MAX_READERS,
                 readahead=False,
             )
-            used_bytes = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-            file_bytes = (self._folder / DATA_FILE).stat().st_size
-            if file_bytes < used_bytes:
-                environment.close()  # reading past the end of a mapped file would kill the process
-                raise lmdb.CorruptedError(f"{DATA_FILE} is cut off: {file_bytes:,} of {used_bytes:,} bytes")
+            if not self._checked:
+                try:
+                    self._check_pages(environment)
+                except BaseException:
+                    environment.close()
+                    raise
+                self._checked = True
             self._environment = environment
         return self._environment
+
+    def _check_header(self) -> None:
+        """A damaged or foreign file would end the process, be it while LMDB opens it."""
+        data = self._folder / DATA_FILE
+        if data.exists() and data.stat().st_size:  # else LMDB is about to make it
+            with data.open("rb") as file:
+                check_header(file.fileno())
+
+    def _check_pages(self, environment: lmdb.Environment) -> None:
+        """Once per process: what is added later is written by LMDB itself."""
+        with (self._folder / DATA_FILE).open("rb") as file:
+            for _ in range(_SNAPSHOTS):
+                with environment.begin() as transaction:
+                    if check_pages(file.fileno(), transaction.id()):
+                        return
+        raise lmdb.CorruptedError("the file is damaged, or another process changes it too fast to be checked")
 
     def _unmap(self) -> None:
         if self._environment is not None:
