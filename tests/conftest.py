@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from flair.data import Corpus, Sentence
 from PIL import Image
 from safetensors.torch import save_file
@@ -159,3 +160,46 @@ def build(
         return ESPVRTagger(**{**defaults, **arguments})
 
     return build_tagger
+
+
+COLUMN_POSTS = [
+    ("Ada in Rome", "B-PER O B-LOC"),
+    ("Bob Lee sang", "B-PER I-PER O"),
+    ("to Oslo now", "O B-LOC O"),
+    ("Cy met Eve", "B-PER O B-PER"),
+]
+
+
+def write_split(path: Path, posts: list[tuple[str, str]]) -> None:
+    blocks = []
+    for number, (words, tags) in enumerate(posts):
+        lines = [f"{word}\t{tag}" for word, tag in zip(words.split(), tags.split(), strict=True)]
+        blocks.append("\n".join([f"IMGID:{number}", *lines]))
+    path.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+
+
+@pytest.fixture
+def corpus_folder(tmp_path: Path) -> Path:
+    """Twelve posts to train on, four for dev and test each, a caption for every id."""
+    folder = tmp_path / "posts"
+    folder.mkdir()
+    write_split(folder / "train.txt", COLUMN_POSTS * 3)
+    write_split(folder / "valid.txt", COLUMN_POSTS)
+    write_split(folder / "test.txt", COLUMN_POSTS)
+    (folder / "captions.tsv").write_text("".join(f"{number}\ta room\n" for number in range(12)), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def recipe_path(tmp_path: Path, corpus_folder: Path, tiny_bert: Path) -> Path:
+    """ESPVR's text side, tiny, two epochs, two seeds."""
+    recipe = {
+        "corpus": {"folder": "posts", "captions": "posts/captions.tsv"},
+        "embeddings": {"model": str(tiny_bert)},
+        "model": {"regions": "none", "hidden_size": 8, "num_heads": 2, "num_layers": 1, "dropout": 0.1},
+        "training": {"learning_rate": "1e-2", "mini_batch_size": 4, "max_epochs": 2},
+        "seeds": [1, 2],
+    }
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    return path

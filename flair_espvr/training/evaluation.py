@@ -48,9 +48,12 @@ def load_model(path: str | Path, *, trusted: bool = False) -> Classifier[Sentenc
     """
     try:
         return MultimodalTagger.load(path)
-    except UnsafeModelError:
+    except UnsafeModelError as error:
         if not trusted:
-            raise
+            raise UnsafeModelError(
+                f"{error}. If it is one of Flair's own taggers, and you made it: such files are read where they are "
+                "trusted (--trust)"
+            ) from error
     return SequenceTagger.load(path)
 
 

@@ -1,0 +1,179 @@
+"""Recipes through the program: trained, evaluated, put into tables, searched; stopped and gone on with."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from flair.nn import Classifier
+from seqeval.metrics import f1_score
+
+from flair_espvr.commands.main import main
+from flair_espvr.data.bio import Entity, bio_tags
+from flair_espvr.data.columns import read_posts
+from flair_espvr.training import run as run_module
+from flair_espvr.training.recipe_file import load_recipe
+from flair_espvr.training.results.predictions import read_predictions
+from flair_espvr.training.run_folder import RunFolder
+
+
+def table_file(folder: Path, recipe: Path) -> Path:
+    """Two rows on one corpus and a cross-domain cell, two seeds."""
+    text_only = folder / "text.yaml"
+    text_only.write_text("extends: tiny.yaml\nembeddings: {use_caption: false}\n", encoding="utf-8")
+    content = {
+        "title": "Tiny",
+        "types": ["PER", "LOC"],
+        "groups": ["here", "there"],
+        "compare": [["captions", "text"]],
+        "rows": [
+            {"title": "captions", "cells": {"here": {"recipe": recipe.name, "paper": {"F1": 50, "PER": 40}}}},
+            {
+                "title": "text",
+                "cells": {
+                    "here": {"recipe": text_only.name},
+                    "there": {"recipe": text_only.name, "corpus": recipe.name},
+                },
+            },
+        ],
+    }
+    path = folder / "table.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def test_a_run_keeps_everything_and_evaluates_as_seqeval_does(
+    recipe_path: Path, corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", str(recipe_path), "--out", str(tmp_path / "runs"), "--seed", "2"]) == 0
+    recipe = load_recipe(recipe_path)
+    folder = RunFolder.of(tmp_path / "runs", "tiny", recipe, 2)
+    assert load_recipe(folder.recipe) == recipe
+    environment = json.loads(folder.environment.read_text(encoding="utf-8"))
+    assert environment["seed"] == 2
+    assert {Path(path).name for path in environment["sha256"]} == {
+        "train.txt",
+        "valid.txt",
+        "test.txt",
+        "captions.tsv",
+    }
+    assert "EPOCH 2 done" in folder.log.read_text(encoding="utf-8")
+    assert not (folder.path / "best-model.pt").exists()
+
+    gold, predicted = read_predictions(folder.predictions())
+    posts = list(read_posts(corpus_folder / "test.txt"))
+    predicted_tags = [bio_tags(len(post.tokens), found) for post, found in zip(posts, predicted, strict=True)]
+    outside = f1_score([list(post.tags) for post in posts], predicted_tags)
+    assert folder.read_scores()["lenient"].micro.f1 == pytest.approx(outside)
+    assert [list(map(Entity._make, found)) for found in gold]
+
+    capsys.readouterr()
+    assert main(["evaluate", str(folder.model), str(recipe_path)]) == 0
+    printed = capsys.readouterr().out
+    assert folder.read_scores()["lenient"].to_markdown() in printed
+    assert folder.read_scores()["strict"].to_markdown() in printed
+
+
+def test_flairs_own_models_are_evaluated_only_where_trusted(
+    recipe_path: Path, tmp_path: Path, tiny_bert: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = [
+        "embeddings={type: transformer, model: %s}" % tiny_bert,  # noqa: UP031 - braces
+        "model={type: sequence_tagger, use_rnn: false}",
+        "seeds=[1]",
+    ]
+    arguments = [part for change in changes for part in ("--set", change)]
+    assert main(["train", str(recipe_path), "--out", str(tmp_path / "runs"), *arguments]) == 0
+    folder = RunFolder.of(tmp_path / "runs", "tiny", load_recipe(recipe_path, changes), 1)
+    assert main(["evaluate", str(folder.model), str(recipe_path)]) == 1
+    assert "--trust" in capsys.readouterr().err
+    assert main(["evaluate", str(folder.model), str(recipe_path), "--trust"]) == 0
+    assert folder.read_scores()["lenient"].to_markdown() in capsys.readouterr().out
+    assert Classifier.load(folder.model).label_type == "ner"
+
+
+def test_a_table_is_filled_read_and_shared(
+    recipe_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = table_file(tmp_path, recipe_path), tmp_path / "runs"
+    assert main(["table", str(path), "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert (out / "tables/table.md").read_text(encoding="utf-8").strip() == printed.strip()
+    rows = list(csv.DictReader((out / "tables/table.csv").read_text(encoding="utf-8").splitlines()))
+    f1 = {(row["system"], row["group"]): row for row in rows if row["column"] == "F1"}
+    # The other corpus is the same one, so the cross-domain cell repeats the row's own.
+    assert f1["text", "there"]["mean"] == f1["text", "here"]["mean"]
+    assert (f1["captions", "here"]["n"], float(f1["captions", "here"]["paper"])) == ("2", 50)
+    assert "captions − text | here | 2 |" in printed  # noqa: RUF001
+
+    monkeypatch.setattr(run_module, "fit", None)  # nothing is trained again
+    assert main(["table", str(path), "--out", str(out)]) == 0
+    assert capsys.readouterr().out == printed
+
+
+def test_a_row_that_cannot_be_made_does_not_stop_the_others(
+    recipe_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = table_file(tmp_path, recipe_path)
+    captions = yaml.safe_load(recipe_path.read_text(encoding="utf-8"))
+    del captions["corpus"]["captions"]
+    recipe_path.write_text(yaml.safe_dump({**captions, "seeds": [1]}), encoding="utf-8")
+    assert main(["table", str(path), "--out", str(tmp_path / "runs")]) == 3
+    printed = capsys.readouterr()
+    assert "no training post has one" in printed.err
+    assert "| captions | paper |" in printed.out
+    assert "| text | ours, 1 seed |" in printed.out
+
+
+def test_a_table_that_is_killed_twice_is_the_same_table(recipe_path: Path, tmp_path: Path) -> None:
+    path = table_file(tmp_path, recipe_path)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert main(["table", str(path), "--out", str(whole)]) == 0
+    arguments = [sys.executable, "-m", "flair_espvr.commands.main", "table", str(path), "--out", str(killed)]
+    for started in (2, 4):
+        process = subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        assert process.stderr is not None
+        seen = 0
+        for line in process.stderr:  # one line announces each run that is missing
+            seen += ", seed " in line and "batch" not in line
+            if seen == started:
+                break
+        process.kill()
+        process.communicate()
+    assert main(["table", str(path), "--out", str(killed)]) == 0
+    for name in ("table.md", "table.csv", "table.tex"):
+        assert (killed / "tables" / name).read_bytes() == (whole / "tables" / name).read_bytes()
+
+
+def test_a_search_ranks_by_dev_score(
+    recipe_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = tmp_path / "search.yaml"
+    grid = {"training.learning_rate": ["1e-6", "1e-2"], "model.dropout": [0.0, 0.2]}
+    search.write_text(yaml.safe_dump({"recipe": recipe_path.name, "grid": grid}), encoding="utf-8")
+    assert main(["search", str(search), "--out", str(tmp_path / "runs"), "--no-run"]) == 0
+    assert capsys.readouterr().out.count("not done") == 4
+    assert main(["search", str(search), "--out", str(tmp_path / "runs")]) == 0
+    lines = capsys.readouterr().out.strip().splitlines()[2:]
+    scores = [float(line.split("|")[-2]) for line in lines]
+    assert len(scores) == 4
+    assert scores == sorted(scores, reverse=True)
+    assert "| 1e-2 |" in lines[0]
+    monkeypatch.setattr(run_module, "fit", None)
+    assert main(["search", str(search), "--out", str(tmp_path / "runs")]) == 0
+
+    search.write_text(yaml.safe_dump({"recipe": recipe_path.name, "grid": {"model.windw": [1]}}), encoding="utf-8")
+    assert main(["search", str(search)]) == 1
+    assert "did you mean window?" in capsys.readouterr().err
+
+
+def test_recipes_are_checked_and_shown(recipe_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipe", "check", str(recipe_path)]) == 0
+    assert main(["recipe", "check", str(recipe_path), str(tmp_path / "absent.yaml")]) == 1
+    assert "absent.yaml" in capsys.readouterr().err
+    assert main(["recipe", "show", str(recipe_path), "--set", "training.max_epochs=9"]) == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert (shown["training"]["max_epochs"], shown["model"]["span_loss_weight"]) == (9, 0.08)
