@@ -12,12 +12,19 @@ class ProgressBar(TrainerPlugin):
     def __init__(self, description: str) -> None:
         """`description` is what stands before the bar."""
         super().__init__()
+        self._batches = 0
         self._bar = tqdm(desc=description, unit="batch", dynamic_ncols=True)
 
     @TrainerPlugin.hook  # type: ignore[untyped-decorator]
     def after_setup(self, dataset_size: int, mini_batch_size: int, max_epochs: int, **_: Any) -> None:
         """The run's length is known now."""
-        self._bar.reset(total=-(-dataset_size // mini_batch_size) * max_epochs)
+        self._batches = -(-dataset_size // mini_batch_size)
+        self._bar.reset(total=self._batches * max_epochs)
+
+    @TrainerPlugin.hook  # type: ignore[untyped-decorator]
+    def before_training_epoch(self, epoch: int, **_: Any) -> None:
+        """A resumed run begins further on."""
+        self._bar.n = self._bar.initial = (epoch - 1) * self._batches
 
     @TrainerPlugin.hook  # type: ignore[untyped-decorator]
     def after_training_batch(self, **_: Any) -> None:

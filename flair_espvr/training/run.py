@@ -2,9 +2,10 @@
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import flair
 from flair.data import Sentence
@@ -18,14 +19,15 @@ from flair_espvr.training import sections
 from flair_espvr.training.build import build_corpus, build_regions, build_tagger
 from flair_espvr.training.environment import environment
 from flair_espvr.training.evaluation import evaluate
+from flair_espvr.training.finite import FinitePlugin
 from flair_espvr.training.progress import ProgressBar
 from flair_espvr.training.recipe import Recipe
+from flair_espvr.training.results.charts import confusion_matrix, training_curves
+from flair_espvr.training.resume import ResumableTrainer
+from flair_espvr.training.resume_plugin import BEST_MODEL, STATE_FILE
 from flair_espvr.training.run_folder import RunFolder
 
 log = logging.getLogger("flair")
-
-_BEST = "best-model.pt"
-"""Flair's name for the model of the epoch with the best dev score."""
 
 
 def run(recipe: Recipe, *, seed: int, folder: RunFolder, description: str = "Training") -> None:
@@ -50,10 +52,13 @@ def run(recipe: Recipe, *, seed: int, folder: RunFolder, description: str = "Tra
         flair.set_seed(seed)
         regions = None if recipe.regions is None else build_regions(recipe.regions)
         tagger = build_tagger(recipe, corpus, regions)
-        fit(tagger, corpus, recipe.training, folder.path, plugins=[ProgressBar(description)])
+        identity = {"recipe": recipe.digest(), "seed": seed}
+        fit(tagger, corpus, recipe.training, folder.path, plugins=[ProgressBar(description)], notes=identity)
         tagger.save(folder.model)
-        (folder.path / _BEST).unlink(missing_ok=True)
+        training_curves(folder.losses, folder.curves)
         _test(tagger, corpus, recipe, folder, seed=seed)
+        for leftover in (BEST_MODEL, STATE_FILE):  # only now: a kill before this line is to cost no epoch
+            (folder.path / leftover).unlink(missing_ok=True)
 
 
 def fit(
@@ -63,8 +68,9 @@ def fit(
     folder: Path,
     *,
     plugins: Sequence[TrainerPlugin] = (),
+    notes: Mapping[str, Any] | None = None,
 ) -> None:
-    """Trains with Flair's `ModelTrainer`, as the recipe's section says.
+    """Trains with Flair's `ModelTrainer`, as the recipe's section says; with `resume`, from the last epoch on.
 
     Args:
         tagger: what to train.
@@ -72,12 +78,17 @@ def fit(
         section: how.
         folder: where Flair puts its files.
         plugins: of Flair's trainer, fresh ones for each run.
+        notes: plain values that must be the same where a run goes on, such as its seed.
+
+    Raises:
+        TrainingError: a loss or gradient is no number; the message names the posts.
+        ConfigurationError: the folder holds the state of another run.
     """
-    trainer = ModelTrainer(tagger, corpus)
+    trainer = ResumableTrainer(tagger, corpus, notes=notes) if section.resume else ModelTrainer(tagger, corpus)
     method = trainer.fine_tune if isinstance(section, sections.FineTune) else trainer.train
     method(
         folder,
-        plugins=list(plugins),
+        plugins=[FinitePlugin(), *plugins],
         save_final_model=False,
         create_file_logs=False,
         embeddings_storage_mode="none",
@@ -93,6 +104,8 @@ def _test(
         evaluate(tagger, split, gold_label_type=label_type, edition=corpus.edition)
         for split in (corpus.dev, corpus.test)
     )
+    types = sorted(test.lenient.types)
+    confusion_matrix(test.gold, test.predicted, types, folder.confusion)
     folder.write_evaluation(test, seed=seed, dev_f1=dev.lenient.micro.f1)
 
 

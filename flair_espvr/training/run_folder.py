@@ -55,6 +55,16 @@ class RunFolder:
         return self.path / "loss.tsv"
 
     @property
+    def curves(self) -> Path:
+        """A picture of `losses`."""
+        return self.path / "curves.png"
+
+    @property
+    def confusion(self) -> Path:
+        """A picture of the types that the model confuses on the test posts."""
+        return self.path / "confusion.png"
+
+    @property
     def model(self) -> Path:
         """The trained model."""
         return self.path / "model.pt"
