@@ -1,0 +1,58 @@
+"""Tagged posts as bytes for a result file, a batch at a time."""
+
+import io
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from flair.data import Sentence
+
+from flair_espvr.data.columns import write_posts
+from flair_espvr.data.records import REGION, sentence_record
+from flair_espvr.data.sentences import sentence_post
+
+
+def prediction_record(sentence: Sentence, *, label_type: str) -> dict[str, Any]:
+    """A tagged post as a JSON object that `flair_espvr.data.read_jsonl_posts` reads.
+
+    It is the object that the post was read from with `"entities"`, each with its `"text"`, `"type"`, `"score"`, its
+    `"start"` and `"end"` (offsets in characters of `"text"`, or in words where the post has `"tokens"`), its `"words"`
+    (the first and the one after the last) and its `"region"`, `null` where no picture supports it.
+
+    Args:
+        sentence: a post with predicted labels.
+        label_type: the layer that these are in.
+    """
+    record = sentence_record(sentence, label_type=label_type, scores=True)
+    entities = []
+    for entity, span in zip(record["entities"], sentence.get_spans(label_type), strict=True):
+        first, last = span[0].idx - 1, span[-1].idx
+        text = record.get("text")
+        entities.append(
+            {
+                "text": " ".join(token.text for token in span)
+                if text is None
+                else text[entity["start"] : entity["end"]],
+                **entity,
+                "words": [first, last],
+                REGION: entity.get(REGION),
+            }
+        )
+    return {**record, "entities": entities}
+
+
+def jsonl_predictions(sentences: Iterable[Sentence], *, label_type: str) -> bytes:
+    """One line of JSON for each tagged post, see `prediction_record`."""
+    records = (prediction_record(sentence, label_type=label_type) for sentence in sentences)
+    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
+
+
+def column_predictions(sentences: Iterable[Sentence], *, label_type: str) -> bytes:
+    """The tagged posts as `flair_espvr.data.read_posts` reads them: an `IMGID:` line, then `word<TAB>tag` lines.
+
+    Raises:
+        PostFormatError: an image id or a word has a TAB or a line end inside.
+    """
+    file = io.BytesIO()
+    write_posts((sentence_post(sentence, label_type=label_type) for sentence in sentences), file)
+    return file.getvalue()

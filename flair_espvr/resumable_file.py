@@ -1,0 +1,146 @@
+"""A result that takes hours to write: complete under its own name or not there, and never begun twice.
+
+While `result.jsonl` is written there are `result.jsonl.part`, with what is done, and `result.jsonl.part.journal`, with
+a line of JSON for the settings and one for each step, which says how long the part was after it. What a kill left
+beyond that is cut off.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from flair_espvr.errors import ConfigurationError
+
+_BYTES = "bytes"
+
+
+class ResumableFile:
+    """A file that is written in steps and that the next run continues. A context manager.
+
+    Args:
+        path: the file to be; its folder must exist. An older file of that name stays whole until `finish`.
+        settings: all that the content depends on, as JSON values.
+
+    Attributes:
+        notes: what `write` was given with each step that is on disk already, in order; empty for a new file.
+
+    Raises:
+        ConfigurationError: the part that is there was written with other settings or is being written by another
+            process, or `path` is a folder or a device.
+        OSError: the files cannot be opened for writing.
+    """
+
+    def __init__(self, path: str | Path, settings: Mapping[str, Any]) -> None:
+        self.path = Path(path)
+        if self.path.exists() and not self.path.is_file():
+            raise ConfigurationError(f"{path}: is no regular file, so nothing can be put in its place")
+        self.part = self.path.with_name(self.path.name + ".part")
+        self.journal = self.path.with_name(self.path.name + ".part.journal")
+        self._part = _open_locked(self.part)
+        try:
+            self._journal = open(self.journal, "a+b")  # noqa: SIM115  # open as long as the object
+            self.notes = self._recover(json.loads(json.dumps(settings)))
+        except BaseException:
+            self._part.close()
+            raise
+
+    def write(self, content: bytes, note: Mapping[str, Any]) -> None:
+        """Append one step; when this returns, it is on disk.
+
+        Args:
+            content: what to append.
+            note: JSON values that the next run finds in `notes`.
+
+        Raises:
+            OSError: the disk is full, say; this step is not in the file then, those before it are.
+        """
+        try:
+            _append(self._part, content)
+            _append(self._journal, _line({_BYTES: self._part.tell(), **note}))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.part)) from error
+
+    def finish(self) -> None:
+        """Give the file its name: nothing is missing from it."""
+        os.replace(self.part, self.path)
+        self.journal.unlink()
+
+    def __enter__(self) -> "ResumableFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._part.close()
+        self._journal.close()
+
+    def _recover(self, settings: Any) -> list[dict[str, Any]]:
+        """Brings both files to the end of the last step that is whole in both, or to a beginning."""
+        found, lines = _read_journal(self._journal)
+        written = os.fstat(self._part.fileno()).st_size
+        steps = [(step, end) for step, end in lines if step[_BYTES] <= written]
+        if not steps:
+            _cut(self._part, 0)
+            _cut(self._journal, 0)
+            _append(self._journal, _line(settings))
+            return []
+        if found != settings:
+            names = ", ".join(name for name in {**found, **settings} if found.get(name) != settings.get(name))
+            raise ConfigurationError(
+                f"{self.part}: was begun with other settings ({names} differ); write to another file, or remove this "
+                "one to begin anew"
+            )
+        last, end = steps[-1]
+        _cut(self._part, last[_BYTES])
+        _cut(self._journal, end)
+        return [step for step, _ in steps]
+
+
+def _open_locked(path: Path) -> BinaryIO:
+    file = open(path, "ab")  # noqa: SIM115  # stays open as long as the lock is held
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise ConfigurationError(f"{path}: another process is writing this file") from None
+    return file
+
+
+def _read_journal(file: BinaryIO) -> tuple[dict[str, Any], list[tuple[dict[str, Any], int]]]:
+    """The settings, and each whole step with the place where its line ends."""
+    file.seek(0)
+    settings: dict[str, Any] = {}
+    steps: list[tuple[dict[str, Any], int]] = []
+    end = 0
+    for number, line in enumerate(file):
+        end += len(line)
+        try:
+            values = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            values = None
+        if not isinstance(values, dict) or (number and not isinstance(values.get(_BYTES), int)):
+            break
+        if number:
+            steps.append((values, end))
+        else:
+            settings = values
+    return settings, steps
+
+
+def _line(values: Mapping[str, Any]) -> bytes:
+    return json.dumps(values).encode() + b"\n"
+
+
+def _append(file: BinaryIO, content: bytes) -> None:
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _cut(file: BinaryIO, length: int) -> None:
+    file.truncate(length)
+    file.seek(length)
