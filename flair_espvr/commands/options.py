@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import warnings
 
 
 def add_overrides(parser: argparse.ArgumentParser) -> None:
@@ -21,3 +22,5 @@ def quiet_flair() -> None:
 
     for handler in logging.getLogger("flair").handlers:
         handler.setLevel(logging.WARNING)
+    # Flair 0.15.1's trainer makes its gradient scaler and autocast by names that torch has renamed.
+    warnings.filterwarnings("ignore", r".torch\.cuda\.amp\.", FutureWarning)

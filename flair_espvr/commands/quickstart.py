@@ -1,8 +1,9 @@
 """`flair-espvr quickstart`: train on the bundled posts, tag unseen ones, show where the pictures support the names."""
 
 import argparse
-import logging
 from pathlib import Path
+
+from flair_espvr.commands.options import quiet_flair
 
 HELP = "train a small tagger on bundled posts and pictures, tag unseen posts, write a report (a few minutes)"
 
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     from flair_espvr.training.recipe_file import load_recipe
     from flair_espvr.training.run import fit
 
-    logging.getLogger("flair").setLevel(logging.WARNING)  # progress bars say enough; importing Flair sets it to INFO
+    quiet_flair()
     recipe = load_recipe(packaged_folder("recipes") / "quickstart.yaml")
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
