@@ -20,6 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="where runs are looked for and made; the table goes to FOLDER/tables (default: %(default)s)",
     )
+    parser.add_argument(
+        "--compare",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("SYSTEM", "SYSTEM"),
+        help="also test the difference between these two rows (may be repeated)",
+    )
     parser.add_argument("--no-run", action="store_true", help="make nothing; show what is done")
 
 
@@ -27,14 +35,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the command; `FOUND_BAD` where the table was written but some runs could not be made."""
     from flair_espvr.files import atomic_write
     from flair_espvr.training.jobs import make_missing
+    from flair_espvr.training.results.comparison import comparisons_to_markdown
     from flair_espvr.training.results.latex import to_latex
     from flair_espvr.training.results.markdown import to_markdown
     from flair_espvr.training.results.tidy_csv import to_csv
-    from flair_espvr.training.table_results import comparisons, comparisons_to_markdown, results_table
+    from flair_espvr.training.table_results import comparisons, results_table
     from flair_espvr.training.table_runs import cell_runs
     from flair_espvr.training.tables import load_table
 
-    table = load_table(arguments.table)
+    table = load_table(arguments.table, compare=arguments.compare)
     runs = cell_runs(table, arguments.out)
     quiet_flair()
     problems = [] if arguments.no_run else make_missing(runs, lambda line: print(line, file=sys.stderr))

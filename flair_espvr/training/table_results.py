@@ -4,9 +4,9 @@ import functools
 import operator
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from flair_espvr.scores import Score, Scores
+from flair_espvr.training.results.comparison import Comparison
 from flair_espvr.training.results.layout import Column, Row, Table
 from flair_espvr.training.results.predictions import read_predictions
 from flair_espvr.training.results.significance import (
@@ -17,31 +17,6 @@ from flair_espvr.training.results.significance import (
 )
 from flair_espvr.training.table_runs import CellRun
 from flair_espvr.training.tables import OVERALL, TableFile
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The difference in F1 between two systems on one set of test posts, in percent points, over the same seeds.
-
-    Attributes:
-        first: title of a row.
-        second: title of the row it is compared with.
-        group: where.
-        seeds: how many runs of each.
-        difference: F1 of `first` minus F1 of `second`.
-        low: lower end of the 95 % interval of `difference` (paired bootstrap over posts).
-        high: its upper end.
-        p_value: of a difference at least as large under no difference (approximate randomization over posts).
-    """
-
-    first: str
-    second: str
-    group: str
-    seeds: int
-    difference: float
-    low: float
-    high: float
-    p_value: float
 
 
 def results_table(table: TableFile, runs: Sequence[CellRun]) -> Table:
@@ -59,7 +34,12 @@ def results_table(table: TableFile, runs: Sequence[CellRun]) -> Table:
             _key(group, column): figure for group, cell in row.cells.items() for column, figure in cell.paper.items()
         }
         rows.append(Row(row.title, values=values, reference=paper, note=row.note))
-    columns = [Column(_key(group, column), column, group) for group in table.groups for column in table.columns]
+    titles = {name: f"{name} F1" for name in table.types}
+    columns = [
+        Column(_key(group, column), titles.get(column, column), group)
+        for group in table.groups
+        for column in table.columns
+    ]
     return Table(columns, rows, table.title)
 
 
@@ -88,25 +68,6 @@ def comparisons(table: TableFile, runs: Sequence[CellRun]) -> list[Comparison]:
                 )
             )
     return found
-
-
-def comparisons_to_markdown(found: Sequence[Comparison]) -> str:
-    """A table of tests; empty for none."""
-    if not found:
-        return ""
-    lines = [
-        "| systems | where | seeds | difference in F1 | 95 % interval | p |",
-        "|---|---|---:|---:|---:|---:|",
-        *(
-            f"| {item.first} − {item.second} | {item.group} | {item.seeds} | {item.difference:+.2f} | "  # noqa: RUF001
-            f"{item.low:+.2f} … {item.high:+.2f} | {item.p_value:.4f} |"
-            for item in found
-        ),
-        "",
-        "Entities of all seeds together. Interval: paired bootstrap over posts. p: approximate randomization over "
-        "posts, two-sided. Neither knows how much another seed would change.",
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def _done(runs: Sequence[CellRun]) -> Mapping[tuple[str, str], list[CellRun]]:

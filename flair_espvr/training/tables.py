@@ -77,11 +77,18 @@ def _strangers(place: str, names: Iterable[str], known: Sequence[str]) -> list[s
     return [f"{place}: {name!r} is none of {', '.join(known)}" for name in names if name not in known]
 
 
-def load_table(path: str | Path) -> TableFile:
+def load_table(path: str | Path, *, compare: Iterable[Sequence[str]] = ()) -> TableFile:
     """Reads and checks a table's file.
+
+    Args:
+        path: the file.
+        compare: more pairs of row titles to compare.
 
     Raises:
         FileNotFoundError: there is no such file.
         ConfigurationError: it is no YAML, or does not fit; the message lists every mistake.
     """
-    return validate(TableFile, read_content(Path(path), path_keys={"recipe", "corpus"}), source=str(path))
+    content = read_content(Path(path), path_keys={"recipe", "corpus"})
+    if isinstance(content, dict):
+        content["compare"] = [*content.get("compare", ()), *map(list, compare)]
+    return validate(TableFile, content, source=str(path))

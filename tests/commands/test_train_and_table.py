@@ -112,6 +112,10 @@ def test_a_table_is_filled_read_and_shared(
     monkeypatch.setattr(run_module, "fit", None)  # nothing is trained again
     assert main(["table", str(path), "--out", str(out)]) == 0
     assert capsys.readouterr().out == printed
+    assert main(["table", str(path), "--out", str(out), "--compare", "text", "captions"]) == 0
+    assert "text − captions | here | 2 |" in capsys.readouterr().out  # noqa: RUF001
+    assert main(["table", str(path), "--out", str(out), "--compare", "text", "caption"]) == 1
+    assert "'caption' is none of captions, text" in capsys.readouterr().err
 
 
 def test_a_row_that_cannot_be_made_does_not_stop_the_others(

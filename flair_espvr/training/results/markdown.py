@@ -14,21 +14,21 @@ def to_markdown(table: Table) -> str:
     Markdown has no heads over several columns, and a page has room for seven such columns rather than fourteen: each
     group of columns becomes a table of its own, under its name.
     """
-    blocks = [f"**{_escape(table.title)}**"] if table.title else []
+    blocks = [f"**{escape(table.title)}**"] if table.title else []
     blocks.append(LEGEND)
     for group, columns in table.groups:
-        blocks += [f"**{_escape(group)}**"] if group else []
+        blocks += [f"**{escape(group)}**"] if group else []
         blocks.append("\n".join(_lines(table, columns)))
-    if notes := [f"- {_escape(row.title)}: {_escape(row.note)}" for row in table.rows if row.note]:
+    if notes := [f"- {escape(row.title)}: {escape(row.note)}" for row in table.rows if row.note]:
         blocks.append("\n".join(notes))
     return "\n\n".join(blocks) + "\n"
 
 
 def _lines(table: Table, columns: Sequence[Column]) -> Iterator[str]:
-    yield _row(["System", "Source", *(_escape(column.title) for column in columns)])
+    yield _row(["System", "Source", *(escape(column.title) for column in columns)])
     yield _row(["---", "---", *("---:" for _ in columns)])
     for line in table.lines(columns):
-        yield _row([_escape(line.title), line.source, *map(_cell, line.cells)])
+        yield _row([escape(line.title), line.source, *map(_cell, line.cells)])
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -40,5 +40,5 @@ def _cell(cell: Cell) -> str:
     return f"{mean} ± {cell.deviation}" if cell.deviation else mean
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     return " ".join(text.split()).translate(_ESCAPES)
