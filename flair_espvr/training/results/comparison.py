@@ -49,4 +49,5 @@ def comparisons_to_markdown(found: Sequence[Comparison]) -> str:
 def _row(item: Comparison) -> str:
     systems = f"{escape(item.first)} \N{MINUS SIGN} {escape(item.second)}"
     interval = f"{item.low:+.2f} … {item.high:+.2f}"
-    return f"| {systems} | {escape(item.group)} | {item.seeds} | {item.difference:+.2f} | {interval} | {item.p_value:.4f} |"
+    difference = f"{item.difference:+.2f} | {interval} | {item.p_value:.4f}"
+    return f"| {systems} | {escape(item.group)} | {item.seeds} | {difference} |"
