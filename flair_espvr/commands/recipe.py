@@ -1,4 +1,4 @@
-"""`flair-espvr recipe`: check recipes, or show one with everything that it inherits and leaves to defaults."""
+"""`flair-espvr recipe`: list those that come along, check some, or show one with all it inherits and its defaults."""
 
 import argparse
 import sys
@@ -6,12 +6,13 @@ from pathlib import Path
 
 from flair_espvr.commands.options import add_overrides
 
-HELP = "check recipes, or show one with all that it extends and every default"
+HELP = "list the recipes that come with the package, check recipes, or show one with every default"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="print the recipes, tables and searches that come with the package")
     check = actions.add_parser("check", help="report every mistake of these files")
     check.add_argument("recipes", type=Path, nargs="+", metavar="RECIPE")
     show = actions.add_parser("show", help="print the resolved recipe")
@@ -22,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command; 1 where a recipe has mistakes."""
+    if arguments.action == "list":
+        return _list()
     from flair_espvr.errors import EspvrError
     from flair_espvr.training.recipe_file import load_recipe
 
@@ -35,3 +38,13 @@ def run(arguments: argparse.Namespace) -> int:
             continue
         print(recipe.to_yaml().rstrip() if arguments.action == "show" else f"{path}: no mistakes")
     return 1 if mistaken else 0
+
+
+def _list() -> int:
+    from flair_espvr.files import packaged_folder
+
+    folder = packaged_folder("recipes")
+    for path in sorted(folder.rglob("*.yaml")):
+        with path.open(encoding="utf-8") as file:
+            print(f"{path.relative_to(folder.parent)}  {file.readline().strip()}")
+    return 0

@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.files import packaged_folder
 from flair_espvr.training.mistakes import describe
 from flair_espvr.training.recipe import CorpusOnly, Recipe
 from flair_espvr.training.sections import CorpusSection, TwitterCorpus
@@ -76,11 +77,17 @@ def load_corpus_section(source: str, overrides: Sequence[str] = ()) -> CorpusSec
     return validate(CorpusOnly, content, source=source).corpus
 
 
+def find_packaged(path: Path) -> Path:
+    """A file, or, where there is none of that name, the one that comes with the package: `recipes/quickstart.yaml`."""
+    packaged = packaged_folder("recipes").parent / path
+    return packaged if packaged.is_file() and not path.exists() else path
+
+
 def read_content(path: Path, *, path_keys: Collection[str]) -> Any:
     """What a YAML file says, plain values only, with the paths in it made absolute.
 
     Args:
-        path: the file; paths in it are relative to its folder.
+        path: the file, or a name that `find_packaged` finds; paths in it are relative to its folder.
         path_keys: keys whose text is a path. Elsewhere, text is a path where it begins with `./` or `../`: a model is a
             name or a path, so a path to one has to look like one.
 
@@ -88,6 +95,7 @@ def read_content(path: Path, *, path_keys: Collection[str]) -> Any:
         FileNotFoundError: there is no such file.
         ConfigurationError: it is no YAML, or gives a key twice.
     """
+    path = find_packaged(path)
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
         return _absolute(content, path.resolve().parent, path_keys)
@@ -118,7 +126,7 @@ def validate(kind: type[Checked], content: Any, *, source: str) -> Checked:
 
 def _read_extended(path: Path, seen: tuple[Path, ...]) -> Any:
     """A file's content over that of the recipes it extends; `seen` are the files that led here."""
-    path = path.resolve()
+    path = find_packaged(path).resolve()
     if path in seen:
         raise ConfigurationError(f"{path}: extends itself, by way of {', '.join(map(str, seen))}")
     content = read_content(path, path_keys=_PATH_KEYS)

@@ -50,7 +50,7 @@ def run(recipe: Recipe, *, seed: int, folder: RunFolder, description: str = "Tra
         _write(folder.recipe, recipe.to_yaml())
         _write(folder.environment, json.dumps({"seed": seed, **environment(corpus)}, indent=1, ensure_ascii=False))
         flair.set_seed(seed)
-        regions = None if recipe.regions is None else build_regions(recipe.regions)
+        regions = None if recipe.regions is None else build_regions(_with_store(recipe.regions, folder))
         tagger = build_tagger(recipe, corpus, regions)
         identity = {"recipe": recipe.digest(), "seed": seed}
         fit(tagger, corpus, recipe.training, folder.path, plugins=[ProgressBar(description)], notes=identity)
@@ -59,6 +59,14 @@ def run(recipe: Recipe, *, seed: int, folder: RunFolder, description: str = "Tra
         _test(tagger, corpus, recipe, folder, seed=seed)
         for leftover in (BEST_MODEL, STATE_FILE):  # only now: a kill before this line is to cost no epoch
             (folder.path / leftover).unlink(missing_ok=True)
+
+
+def _with_store(section: sections.Regions, folder: RunFolder) -> sections.Regions:
+    """Where a recipe names no store, all runs of one backbone at one size share one: features are dear."""
+    if section.store is not None:
+        return section
+    name = section.model if section.image_size is None else f"{section.model}-{section.image_size}"
+    return section.model_copy(update={"store": folder.runs / "regions" / name.replace("/", "_")})
 
 
 def fit(

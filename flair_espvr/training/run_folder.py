@@ -35,6 +35,11 @@ class RunFolder:
         return cls(runs / f"{name}-{recipe.digest()}" / f"seed-{seed}")
 
     @property
+    def runs(self) -> Path:
+        """The folder of all runs."""
+        return self.path.parent.parent
+
+    @property
     def recipe(self) -> Path:
         """The resolved recipe."""
         return self.path / "recipe.yaml"

@@ -110,7 +110,10 @@ class Stack(Section):
 
 
 class Regions(Section):
-    """Arguments of `ImageRegionEmbeddings`; `checkpoint` may be `package:NAME/PATH`, a file in a Python package."""
+    """Arguments of `ImageRegionEmbeddings`; `checkpoint` may be `package:NAME/PATH`, a file in a Python package.
+
+    Without `store`, a run uses one beside all runs, which those of the same backbone and size share.
+    """
 
     model: str
     image_size: PositiveInt | None = None

@@ -181,3 +181,15 @@ def test_recipes_are_checked_and_shown(recipe_path: Path, tmp_path: Path, capsys
     assert main(["recipe", "show", str(recipe_path), "--set", "training.max_epochs=9"]) == 0
     shown = yaml.safe_load(capsys.readouterr().out)
     assert (shown["training"]["max_epochs"], shown["model"]["span_loss_weight"]) == (9, 0.08)
+
+
+def test_packaged_recipes_are_listed_and_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["recipe", "list"]) == 0
+    listed = [line.split("  # ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert "recipes/tables/table1.yaml" in listed
+    recipes = [name for name in listed if not name.startswith(("recipes/tables", "recipes/search"))]
+    assert main(["recipe", "check", *recipes]) == 0
+    assert capsys.readouterr().out.count("no mistakes") == len(recipes) > 40
