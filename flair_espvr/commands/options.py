@@ -3,6 +3,7 @@
 import argparse
 import logging
 import warnings
+from pathlib import Path
 
 
 def add_overrides(parser: argparse.ArgumentParser) -> None:
@@ -13,6 +14,17 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="A.B=VALUE",
         help="change a setting, for instance training.max_epochs=3 (may be repeated)",
+    )
+
+
+def add_runs_folder(parser: argparse.ArgumentParser) -> None:
+    """`--out FOLDER`, the folder of all runs."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs"),
+        metavar="FOLDER",
+        help="where runs are looked for and made (default: %(default)s)",
     )
 
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from flair_espvr.commands import FOUND_BAD
-from flair_espvr.commands.options import quiet_flair
+from flair_espvr.commands.options import add_runs_folder, quiet_flair
 
 HELP = "grid search over a recipe's settings, by dev score only; points that are done are skipped"
 
@@ -13,7 +13,7 @@ HELP = "grid search over a recipe's settings, by dev score only; points that are
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("search", type=Path, metavar="SEARCH", help="a YAML file, see recipes/search/")
-    parser.add_argument("--out", type=Path, default=Path("runs"), metavar="FOLDER", help="default: %(default)s")
+    add_runs_folder(parser)
     parser.add_argument("--no-run", action="store_true", help="make nothing; show what is done")
 
 

@@ -5,21 +5,15 @@ import sys
 from pathlib import Path
 
 from flair_espvr.commands import FOUND_BAD
-from flair_espvr.commands.options import quiet_flair
+from flair_espvr.commands.options import add_runs_folder, quiet_flair
 
-HELP = "run the recipes of a table, as far as they are not done, and write it as Markdown, CSV and LaTeX"
+HELP = "run what a table needs and does not have, and write it to FOLDER/tables as Markdown, CSV and LaTeX"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("table", type=Path, metavar="TABLE", help="a YAML file, see recipes/tables/")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("runs"),
-        metavar="FOLDER",
-        help="where runs are looked for and made; the table goes to FOLDER/tables (default: %(default)s)",
-    )
+    add_runs_folder(parser)
     parser.add_argument(
         "--compare",
         nargs=2,

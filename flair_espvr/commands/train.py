@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from flair_espvr.commands.options import add_overrides, quiet_flair
+from flair_espvr.commands.options import add_overrides, add_runs_folder, quiet_flair
 
 HELP = "train a recipe's model, once per seed, and test it; runs that are done are skipped"
 
@@ -11,7 +11,7 @@ HELP = "train a recipe's model, once per seed, and test it; runs that are done a
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("recipe", type=Path, metavar="RECIPE", help="a YAML file, see recipes/")
-    parser.add_argument("--out", type=Path, default=Path("runs"), metavar="FOLDER", help="default: %(default)s")
+    add_runs_folder(parser)
     parser.add_argument(
         "--seed", type=int, action="append", help="only this one (may be repeated; default: the recipe's)"
     )
