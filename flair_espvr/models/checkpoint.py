@@ -1,14 +1,16 @@
 """The model file: tensors, strings, numbers and bytes, written atomically and read without running code."""
 
 import io
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from flair.data import Dictionary
 
-from flair_espvr.errors import ConfigurationError, UnsafeModelError
+from flair_espvr.errors import ConfigurationError, EspvrError, UnsafeModelError
 from flair_espvr.files import atomic_write
 
 FORMAT = "flair-espvr model"
@@ -47,12 +49,14 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        UnsafeModelError: the file hides code, is damaged, is not ours, or is of a newer format.
+        UnsafeModelError: the file hides code, is damaged, is not ours, is of a newer format, or would unpack to far
+            more than its size.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such model file")
     try:
+        _require_stored(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged archive fails in as many ways as there are bytes in it
         raise UnsafeModelError(
@@ -60,6 +64,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"plain values ({_reason(error)}); a model saved by flair-espvr holds none"
         ) from error
     check_format(state, path)
+    _require_fewer_values(state, path.stat().st_size, path)
     return state
 
 
@@ -77,6 +82,23 @@ def check_format(state: Any, source: str | Path) -> None:
             f"{source}: format {version!r}, but this flair-espvr reads formats up to {FORMAT_VERSION}: install a newer "
             "one"
         )
+
+
+@contextmanager
+def damage_explained() -> Iterator[None]:
+    """Turns whatever building a model from a file's state raises into the one error of a model file.
+
+    The state may hold anything under any key, so anything can come of it: even the assertion of a library.
+
+    Raises:
+        UnsafeModelError: the block raised something that is not for users.
+    """
+    try:
+        yield
+    except (EspvrError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the tokenizers library panics outside of Exception
+        raise UnsafeModelError(f"the model file is damaged: {type(error).__name__}: {error}") from error
 
 
 def to_plain(value: Any, where: str = "model") -> Any:
@@ -146,6 +168,31 @@ def _dictionary(state: Mapping[str, Any]) -> Dictionary:
     dictionary.multi_label = state["multi_label"]
     dictionary.span_labels = state["span_labels"]
     return dictionary
+
+
+def _require_stored(path: Path) -> None:
+    """Makes sure that nothing in a file is compressed, as torch never does: it could unpack to any size.
+
+    torch's older formats, which are no archives, are refused as well: there a file claims sizes that are allocated
+    before they are compared with what follows.
+    """
+    with zipfile.ZipFile(path) as archive:
+        sizes = {entry.filename: (entry.file_size, entry.compress_size) for entry in archive.infolist()}
+    compressed = [name for name, (size, stored) in sizes.items() if size != stored]
+    if compressed:
+        raise zipfile.BadZipFile(f"{compressed[0]!r} in it is compressed")
+
+
+def _require_fewer_values(state: Any, most: int, path: Path) -> None:
+    """Makes sure that a state, written out, is not longer than its file: lists that share lists grow exponentially."""
+    waiting, count = [state], 0
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict | list | tuple):
+            count += 1 + len(value)
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+        if count > most:
+            raise UnsafeModelError(f"{path}: holds values that unfold to more than its size; nothing in it was run")
 
 
 def _reason(error: Exception) -> str:

@@ -4,17 +4,16 @@ Flair rebuilds embeddings by calling the class that the file names with the para
 those classes would unpickle a file, or let transformers fetch code, if the parameters said so; here they may not.
 """
 
-import io
-import json
-import zipfile
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
 from flair.data import Dictionary
-from flair.embeddings import Embeddings, StackedEmbeddings
+from flair.embeddings import Embeddings, StackedEmbeddings, TransformerEmbeddings
 from flair.embeddings.base import EMBEDDING_CLASSES, load_embeddings
 
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
+from flair_espvr.models.tokenizer_archive import check_settings, check_tokenizer, settings_in
 
 _FLAIR_CLASSES = {
     "CharacterEmbeddings",
@@ -30,14 +29,26 @@ _FLAIR_CLASSES = {
 _DICTIONARIES = {"path_to_char_dict", "vocab_dictionary", "dictionary"}
 """Parameters for which Flair also takes a path, and then unpickles the file there."""
 
-_CODE_KEYS = {"auto_map", "trust_remote_code", "custom_pipelines"}
-"""Keys by which Hugging Face libraries are told to fetch and run code."""
+_TRANSFORMER_PARAMETERS = {
+    *("__cls__", "model", "name", "tokenizer_data", "config_state_dict"),
+    *("fine_tune", "layers", "layer_mean", "subtoken_pooling", "cls_pooling"),
+    *("is_token_embedding", "is_document_embedding", "allow_long_sentences", "force_max_length"),
+    *("context_length", "context_dropout", "respect_document_boundaries", "use_context_separator"),
+    *("use_lang_emb", "needs_manual_ocr"),
+}
+"""What Flair writes of a transformer. Any other parameter would go on to transformers, which may take it for an order
+to fetch code (`trust_remote_code`) or to wrap the model (`peft_config`)."""
 
-_KERNEL_KEYS = {"attn_implementation", "_attn_implementation"}
-"""Keys by which transformers is told how to compute attention; a hub name there is code to fetch (`kernels`)."""
+_ATTENTION_KEYS = {"attn_implementation", "_attn_implementation", "_attn_implementation_internal"}
+_ATTENTION = {None, "eager", "sdpa"}
+"""How attention may be computed: by torch itself. A hub name is code to fetch; so is `flash_attention_2` where the
+package `kernels` is installed and `flash_attn` is not."""
 
-_TOKENIZER_SUFFIXES = {".json", ".txt", ".model", ".jinja"}
-_MAX_TOKENIZER_BYTES = 512 * 1024 * 1024
+_FETCHING_KEYS = {"backbone", "backbone_config", "use_pretrained_backbone", "use_timm_backbone", "quantization_config"}
+"""Settings of models that are no text encoders, by which transformers builds, fetches or wraps a second model."""
+
+_FETCHING_MODELS = {"mamba", "falcon_mamba"}
+"""Models for which transformers fetches a kernel where the package `kernels` is installed."""
 
 
 def savable(embeddings: Embeddings[Any]) -> None:
@@ -54,6 +65,13 @@ def savable(embeddings: Embeddings[Any]) -> None:
                 f"{', '.join(sorted(_FLAIR_CLASSES | {'CaptionedTransformerEmbeddings'}))}, or register a class of "
                 "your own with flair.embeddings.base.register_embeddings"
             )
+        if isinstance(part, TransformerEmbeddings):
+            attention = getattr(part.model.config, "_attn_implementation", None)
+            if attention not in _ATTENTION:
+                raise ConfigurationError(
+                    f"attn_implementation={attention!r}: a model file that asks for it could not be loaded without "
+                    "running fetched code; use 'sdpa', torch's own fused attention, or 'eager'"
+                )
 
 
 def rebuild(params: dict[str, Any]) -> Embeddings[Any]:
@@ -69,58 +87,52 @@ def rebuild(params: dict[str, Any]) -> Embeddings[Any]:
     return load_embeddings(params)
 
 
-def _check(value: Any) -> None:
-    if isinstance(value, dict):
-        if "__cls__" in value:
+def _check(params: dict[str, Any]) -> None:
+    check_settings(params)
+    for key, value in settings_in(params):
+        if isinstance(value, dict) and "__cls__" in value:
             _check_class(value)
-        for key, item in value.items():
-            if key in _CODE_KEYS and item:
-                raise UnsafeModelError(f"the model file asks for code to be fetched and run ({key}); nothing was run")
-            if key in _KERNEL_KEYS and "/" in str(item):
-                raise UnsafeModelError(
-                    f"the model file asks for a kernel to be fetched and run ({item}); nothing was run"
-                )
-            if key in _DICTIONARIES and not isinstance(item, Dictionary):
-                raise UnsafeModelError(f"the model file names a file to unpickle ({key}={item!r}); nothing was run")
-            _check(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _check(item)
+        if key in _ATTENTION_KEYS and not _ATTENTION.issuperset(_leaves(value)):
+            raise UnsafeModelError(
+                f"the model file asks for attention by {value!r:.60}, which may mean a kernel to fetch; nothing was run"
+            )
+        if (key in _FETCHING_KEYS and value) or (key == "model_type" and str(value) in _FETCHING_MODELS):
+            raise UnsafeModelError(f"the model file asks for parts to be fetched ({key}={value!r:.60}); nothing was")
+        if key in _DICTIONARIES and not isinstance(value, Dictionary):
+            raise UnsafeModelError(f"the model file names a file to unpickle ({key}={value!r:.60}); nothing was run")
 
 
 def _check_class(params: dict[str, Any]) -> None:
     name = params["__cls__"]
     if not isinstance(name, str) or not _allowed(name):
         raise UnsafeModelError(
-            f"the model file asks for embeddings of the kind {name!r}, which are not loaded from files"
+            f"the model file asks for embeddings of the kind {name!r:.60}, which are not loaded from files"
         )
-    if "Transformer" in name:
+    kind = EMBEDDING_CLASSES[name]
+    if name == "CharacterEmbeddings" and "path_to_char_dict" not in params:
+        raise UnsafeModelError(f"the model file is damaged: its {name} have no characters")
+    if issubclass(kind, TransformerEmbeddings):
         for key in ("tokenizer_data", "config_state_dict"):
             if not params.get(key):
                 raise UnsafeModelError(f"the model file is damaged: its {name} have no {key}")
-        if params.get("feature_extractor_data"):
-            raise UnsafeModelError(f"the model file's {name} bring a feature extractor, which text does not need")
-        _check_tokenizer(params["tokenizer_data"])
+        own = inspect.signature(kind.__init__).parameters.values()
+        known = _TRANSFORMER_PARAMETERS | {own_one.name for own_one in own if own_one.kind is not own_one.VAR_KEYWORD}
+        # Flair writes these as None for an encoder that reads nothing but text.
+        unknown = {key for key, value in params.items() if key not in known and value is not None}
+        if unknown:
+            raise UnsafeModelError(
+                f"the model file's {name} have parameters that could ask for code: {', '.join(sorted(unknown))}"
+            )
+        check_tokenizer(params["tokenizer_data"])
 
 
-def _check_tokenizer(archive: io.BytesIO) -> None:
-    """A tokenizer archive may hold plain files of known kinds, side by side, that ask for no code."""
-    try:
-        with zipfile.ZipFile(archive) as files:
-            entries = files.infolist()
-            if sum(entry.file_size for entry in entries) > _MAX_TOKENIZER_BYTES:
-                raise UnsafeModelError("the model file's tokenizer unpacks to more than 512 MiB")
-            for entry in entries:
-                suffix = entry.filename[entry.filename.rfind(".") :]
-                if "/" in entry.filename or "\\" in entry.filename or suffix not in _TOKENIZER_SUFFIXES:
-                    raise UnsafeModelError(
-                        f"the model file's tokenizer holds {entry.filename!r}, which is no tokenizer file"
-                    )
-                if suffix == ".json" and entry.filename != "tokenizer.json":
-                    _check(json.loads(files.read(entry)))
-    except (zipfile.BadZipFile, json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
-        raise UnsafeModelError(f"the model file's tokenizer is damaged ({error})") from error
-    archive.seek(0)
+def _leaves(value: Any) -> Iterator[Any]:
+    """The values in nested dicts and lists: a model of several parts gives each its own attention."""
+    if isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(item)
+    else:
+        yield value
 
 
 def _allowed(name: str) -> bool:

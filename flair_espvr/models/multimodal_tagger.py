@@ -22,8 +22,16 @@ from flair_espvr.data.sentences import sentence_entities
 from flair_espvr.embeddings.captioned_transformer import CaptionedTransformerEmbeddings
 from flair_espvr.embeddings.words import word_vectors
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
+from flair_espvr.models.allowance import Allowance
 from flair_espvr.models.bio_tags import BioTags
-from flair_espvr.models.checkpoint import check_format, from_plain, plain_card, read_checkpoint, write_checkpoint
+from flair_espvr.models.checkpoint import (
+    check_format,
+    damage_explained,
+    from_plain,
+    plain_card,
+    read_checkpoint,
+    write_checkpoint,
+)
 from flair_espvr.models.embedding_state import rebuild, savable
 
 
@@ -212,7 +220,8 @@ class MultimodalTagger(Classifier[Sentence]):
         written_by = state.get("__cls__", cls.__name__)
         if not inspect.isabstract(cls) and written_by != cls.__name__:
             raise UnsafeModelError(f"{model_path}: holds a {written_by}, not a {cls.__name__}; load it with that class")
-        return super().load(state)
+        with damage_explained():
+            return super().load(state)
 
     def _word_vectors(self, sentences: list[Sentence], *, keep: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Word vectors (B,T,D_enc) and which of them are words (B,T)."""
@@ -250,7 +259,7 @@ class MultimodalTagger(Classifier[Sentence]):
 
     @classmethod
     def _init_model_with_state_dict(cls, state: dict[str, Any], **kwargs: Any) -> "MultimodalTagger":
-        try:
+        with Allowance(state["state_dict"]):
             return super()._init_model_with_state_dict(
                 state,
                 embeddings=rebuild(from_plain(state["embeddings"])),
@@ -259,10 +268,6 @@ class MultimodalTagger(Classifier[Sentence]):
                 **state["hyperparameters"],
                 **kwargs,
             )
-        except (AttributeError, KeyError, TypeError, RuntimeError, ValueError) as error:
-            if isinstance(error, ConfigurationError):
-                raise
-            raise UnsafeModelError(f"the model file is damaged: {type(error).__name__}: {error}") from error
 
 
 @contextmanager

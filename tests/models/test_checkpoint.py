@@ -99,7 +99,7 @@ def test_pickled_code_is_refused_and_not_run(state: dict[str, Any], tmp_path: Pa
         ({"format_version": FORMAT_VERSION + 1}, "install a newer one"),
         ({"format_version": "1"}, "format"),
         ({"__cls__": "SomethingElse"}, "SomethingElse"),
-        ({"hyperparameters": {}}, "damaged"),
+        ({"hyperparameters": {}}, "far larger"),
         ({"hyperparameters": None}, "damaged"),
         ({"state_dict": {}}, "damaged"),
         ({"label_dictionary": 3}, "damaged"),
