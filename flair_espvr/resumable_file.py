@@ -9,9 +9,11 @@ import fcntl
 import json
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 from flair_espvr.errors import ConfigurationError
 
@@ -40,13 +42,12 @@ class ResumableFile:
             raise ConfigurationError(f"{path}: is no regular file, so nothing can be put in its place")
         self.part = self.path.with_name(self.path.name + ".part")
         self.journal = self.path.with_name(self.path.name + ".part.journal")
-        self._part = _open_locked(self.part)
-        try:
-            self._journal = open(self.journal, "a+b")  # noqa: SIM115  # open as long as the object
+        with ExitStack() as files:
+            self._part = files.enter_context(open(self.part, "ab", buffering=0))
+            _lock(self._part, self.part)
+            self._journal = files.enter_context(open(self.journal, "a+b", buffering=0))
             self.notes = self._recover(json.loads(json.dumps(settings)))
-        except BaseException:
-            self._part.close()
-            raise
+            self._files = files.pop_all()
 
     def write(self, content: bytes, note: Mapping[str, Any]) -> None:
         """Append one step; when this returns, it is on disk.
@@ -75,8 +76,7 @@ class ResumableFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._part.close()
-        self._journal.close()
+        self._files.close()
 
     def _recover(self, settings: Any) -> list[dict[str, Any]]:
         """Brings both files to the end of the last step that is whole in both, or to a beginning."""
@@ -100,23 +100,20 @@ class ResumableFile:
         return [step for step, _ in steps]
 
 
-def _open_locked(path: Path) -> BinaryIO:
-    file = open(path, "ab")  # noqa: SIM115  # stays open as long as the lock is held
+def _lock(file: FileIO, path: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        file.close()
         raise ConfigurationError(f"{path}: another process is writing this file") from None
-    return file
 
 
-def _read_journal(file: BinaryIO) -> tuple[dict[str, Any], list[tuple[dict[str, Any], int]]]:
+def _read_journal(file: FileIO) -> tuple[dict[str, Any], list[tuple[dict[str, Any], int]]]:
     """The settings, and each whole step with the place where its line ends."""
     file.seek(0)
     settings: dict[str, Any] = {}
     steps: list[tuple[dict[str, Any], int]] = []
     end = 0
-    for number, line in enumerate(file):
+    for number, line in enumerate(file.readall().splitlines(keepends=True)):
         end += len(line)
         try:
             values = json.loads(line) if line.endswith(b"\n") else None
@@ -135,12 +132,12 @@ def _line(values: Mapping[str, Any]) -> bytes:
     return json.dumps(values).encode() + b"\n"
 
 
-def _append(file: BinaryIO, content: bytes) -> None:
-    file.write(content)
-    file.flush()
+def _append(file: FileIO, content: bytes) -> None:
+    while content:
+        content = content[file.write(content) :]
     os.fsync(file.fileno())
 
 
-def _cut(file: BinaryIO, length: int) -> None:
+def _cut(file: FileIO, length: int) -> None:
     file.truncate(length)
     file.seek(length)

@@ -26,18 +26,12 @@ def prediction_record(sentence: Sentence, *, label_type: str) -> dict[str, Any]:
     record = sentence_record(sentence, label_type=label_type, scores=True)
     entities = []
     for entity, span in zip(record["entities"], sentence.get_spans(label_type), strict=True):
-        first, last = span[0].idx - 1, span[-1].idx
-        text = record.get("text")
-        entities.append(
-            {
-                "text": " ".join(token.text for token in span)
-                if text is None
-                else text[entity["start"] : entity["end"]],
-                **entity,
-                "words": [first, last],
-                REGION: entity.get(REGION),
-            }
-        )
+        region = entity.pop(REGION, None)
+        if "text" in record:
+            text = record["text"][entity["start"] : entity["end"]]
+        else:
+            text = " ".join(token.text for token in span)
+        entities.append({"text": text, **entity, "words": [span[0].idx - 1, span[-1].idx], REGION: region})
     return {**record, "entities": entities}
 
 

@@ -1,0 +1,128 @@
+"""A result file cut off anywhere, or left by a killed process, is continued without a byte lost or doubled."""
+
+import itertools
+import os
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+
+from flair_espvr.errors import ConfigurationError
+from flair_espvr.resumable_file import ResumableFile
+
+STEPS = [b"one\ntwo\n", b"", "drei zwölf\n".encode(), b"four\n"]
+SETTINGS = {"model": "abc", "sizes": (1, 2)}
+
+
+def write(path: Path, steps: int = len(STEPS), *, finish: bool = True) -> int:
+    """Goes on from what is there; returns how many steps were."""
+    with ResumableFile(path, SETTINGS) as file:
+        done = len(file.notes)
+        assert [note["step"] for note in file.notes] == list(range(done))
+        for step in range(done, steps):
+            file.write(STEPS[step], {"step": step})
+        if finish:
+            file.finish()
+    return done
+
+
+def test_a_file_has_its_name_only_when_it_is_finished(tmp_path: Path) -> None:
+    path = tmp_path / "result.jsonl"
+    path.write_bytes(b"an older result")
+    assert write(path, finish=False) == 0
+    assert path.read_bytes() == b"an older result"
+    assert write(path) == len(STEPS)
+    assert path.read_bytes() == b"".join(STEPS)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_every_place_to_stop_leads_to_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both files cut near any border: whatever a kill, a full disk or a power cut left of them."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    whole = tmp_path / "whole"
+    write(whole, finish=False)
+    part, journal = (tmp_path / f"whole{suffix}" for suffix in (".part", ".part.journal"))
+    part_bytes, journal_bytes = part.read_bytes(), journal.read_bytes()
+    ends = list(itertools.accumulate(map(len, STEPS)))
+    line_ends = list(itertools.accumulate(map(len, journal_bytes.splitlines(keepends=True))))
+    for part_length, journal_length in itertools.product(around(ends), around(line_ends)):
+        part.write_bytes(part_bytes[:part_length])
+        journal.write_bytes(journal_bytes[:journal_length])
+        known = [end for end, line_end in zip(ends, line_ends[1:], strict=True) if line_end <= journal_length]
+        assert write(whole, finish=False) == sum(end <= part_length for end in known)
+        assert part.read_bytes() == part_bytes
+        assert journal.read_bytes() == journal_bytes
+
+
+def around(borders: list[int]) -> list[int]:
+    near = {border + shift for border in [0, *borders] for shift in (-2, -1, 0, 1, 2)}
+    return sorted(length for length in near if 0 <= length <= borders[-1])
+
+
+@pytest.mark.parametrize(("call", "times"), [*(("fsync", n) for n in range(1, 10)), ("replace", 1), ("unlink", 1)])
+def test_a_killed_process_is_continued(tmp_path: Path, call: str, times: int) -> None:
+    """Killed at its n-th call: nine calls sync settings and steps, one renames, one removes the journal."""
+    path = tmp_path / "result"
+    child = os.fork()
+    if not child:
+        try:
+            calls = itertools.count(1)
+            real = getattr(os, call)
+
+            def kill(*arguments: object) -> None:
+                if next(calls) == times:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                real(*arguments)
+
+            setattr(os, call, kill)
+            write(path)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert path.exists() == (call == "unlink")
+    write(path)
+    assert path.read_bytes() == b"".join(STEPS)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
+    write(tmp_path / "result", 2, finish=False)
+    with pytest.raises(ConfigurationError, match=r"result\.part: was begun with other settings \(model differ\)"):
+        ResumableFile(tmp_path / "result", {**SETTINGS, "model": "other"})
+    assert write(tmp_path / "result") == 2
+
+
+def test_a_part_that_was_removed_is_begun_anew_with_any_settings(tmp_path: Path) -> None:
+    write(tmp_path / "result", 2, finish=False)
+    (tmp_path / "result.part").unlink()
+    with ResumableFile(tmp_path / "result", {"model": "other"}) as file:
+        assert file.notes == []
+
+
+def test_one_process_writes(tmp_path: Path) -> None:
+    with ResumableFile(tmp_path / "result", SETTINGS), pytest.raises(ConfigurationError, match="another process"):
+        ResumableFile(tmp_path / "result", SETTINGS)
+    assert write(tmp_path / "result") == 0
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    for path in (tmp_path, Path(os.devnull)):
+        with pytest.raises(ConfigurationError, match="no regular file"):
+            ResumableFile(path, SETTINGS)
+
+
+def test_a_full_disk_is_named_and_leaves_what_was_written(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with ResumableFile(tmp_path / "result", SETTINGS) as file:
+            file.write(STEPS[0], {"step": 0})
+            resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
+            with pytest.raises(OSError, match=r"result\.part'"):
+                file.write(b"x" * 400, {"step": 1})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert write(tmp_path / "result") == 1
+    assert (tmp_path / "result").read_bytes() == b"".join(STEPS)
