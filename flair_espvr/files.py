@@ -1,6 +1,8 @@
 """Files: results that a kill or a full disk leaves old or new, never half; and those that packages bring."""
 
+import ctypes
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +39,32 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
         raise
 
 
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """An empty folder that takes the place of `path` as a whole, and only when the block ends without an error.
+
+    An older folder of that name stays as it was until then, and is removed after. On Linux the two change places in one
+    step. On systems without such a step, a kill between two renames leaves the old folder beside, as `.NAME.*.old`.
+
+    Args:
+        path: the folder to make; the one above it must exist.
+
+    Raises:
+        OSError: the folder above is missing or not writable, or the disk is full.
+    """
+    path = Path(path).resolve()
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    try:
+        yield temporary
+        for file in temporary.rglob("*"):
+            _sync(file)
+        _sync(temporary)
+        temporary.chmod(0o777 & ~_umask())
+        _exchange(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def packaged_folder(name: str) -> Path:
     """The folder `recipes` or `resources`: inside the package when that was installed, beside it in a checkout."""
     package = Path(__file__).parent
@@ -66,6 +94,38 @@ def resolve_packaged(name: str) -> str:
     if not file.exists():
         raise ConfigurationError(f"{name}: the package {package} has no {path}")
     return str(file)
+
+
+def _sync(path: Path) -> None:
+    """Forces a file or a folder's list of files to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _exchange(new: Path, path: Path) -> None:
+    """Lets a folder take the place of `path`; what was there is left where `new` was."""
+    if not path.exists():
+        new.rename(path)
+        return
+    if _exchanged_in_one_step(new, path):
+        return
+    old = new.with_suffix(".old")
+    path.rename(old)
+    new.rename(path)
+    old.rename(new)
+
+
+def _exchanged_in_one_step(one: Path, other: Path) -> bool:
+    """Whether the system could swap two names (Linux: renameat2 with RENAME_EXCHANGE, which Python does not offer)."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    at_working_folder, exchange = -100, 2
+    return (
+        rename is not None
+        and rename(at_working_folder, os.fsencode(one), at_working_folder, os.fsencode(other), exchange) == 0
+    )
 
 
 def _umask() -> int:

@@ -18,8 +18,11 @@ FORMAT_VERSION = 1
 
 _SCALARS = (bool, int, float, str, bytes)
 
-_KIND = "__kind__"
+KIND = "__kind__"
 """Marks a plain dict that stands for a richer object."""
+
+BYTES = "bytes"
+"""Kind of a plain dict that stands for a stream of bytes."""
 
 
 def write_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
@@ -33,7 +36,7 @@ def write_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
         ConfigurationError: something in `state` could only be kept as code (a pickled object).
         OSError: the file cannot be written.
     """
-    plain = to_plain({**state, "format": FORMAT, "format_version": FORMAT_VERSION})
+    plain = marked(to_plain(state))
     with atomic_write(path) as file:
         torch.save(plain, file)
 
@@ -66,6 +69,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     check_format(state, path)
     _require_fewer_values(state, path.stat().st_size, path)
     return state
+
+
+def marked(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The state with the marks that `check_format` looks for."""
+    return {**state, "format": FORMAT, "format_version": FORMAT_VERSION}
 
 
 def check_format(state: Any, source: str | Path) -> None:
@@ -122,10 +130,10 @@ def to_plain(value: Any, where: str = "model") -> Any:
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, io.BytesIO):
-        return {_KIND: "bytes", "bytes": value.getvalue()}
+        return {KIND: BYTES, "bytes": value.getvalue()}
     if isinstance(value, Dictionary):
         return {
-            _KIND: "dictionary",
+            KIND: "dictionary",
             "items": value.get_items(),
             "add_unk": value.add_unk,
             "multi_label": value.multi_label,
@@ -140,8 +148,8 @@ def to_plain(value: Any, where: str = "model") -> Any:
 def from_plain(value: Any) -> Any:
     """The inverse of `to_plain`."""
     if isinstance(value, dict):
-        kind = value.get(_KIND)
-        if kind == "bytes":
+        kind = value.get(KIND)
+        if kind == BYTES:
             return io.BytesIO(value["bytes"])
         if kind == "dictionary":
             return _dictionary(value)

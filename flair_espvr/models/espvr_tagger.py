@@ -151,12 +151,12 @@ class ESPVRTagger(MultimodalTagger):
         Raises:
             ConfigurationError: `include_backbone` without `region_embeddings`.
         """
-        state = self._get_state_dict()
-        if include_backbone:
-            if self.region_embeddings is None:
-                raise ConfigurationError("include_backbone: this tagger reads no pictures, so it has no backbone")
-            state["backbone"] = self.region_embeddings.backbone_state()
-        write_checkpoint(model_file, state)
+        write_checkpoint(model_file, self._file_state(include_backbone=include_backbone))
+
+    def _file_state(self, *, include_backbone: bool) -> dict[str, Any]:
+        if not include_backbone or self.region_embeddings is None:
+            return super()._file_state(include_backbone=include_backbone)
+        return {**self._get_state_dict(), "backbone": self.region_embeddings.backbone_state()}
 
     def _get_state_dict(self) -> dict[str, Any]:
         state = super()._get_state_dict()

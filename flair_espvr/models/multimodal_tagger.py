@@ -33,6 +33,8 @@ from flair_espvr.models.checkpoint import (
     write_checkpoint,
 )
 from flair_espvr.models.embedding_state import rebuild, savable
+from flair_espvr.models.model_card import ModelFacts
+from flair_espvr.models.pretrained import push, read_pretrained, write_pretrained
 
 
 @dataclass(frozen=True)
@@ -213,15 +215,39 @@ class MultimodalTagger(Classifier[Sentence]):
             UnsafeModelError: the file hides code, is damaged, is not ours, is of a newer format or of another class.
         """
         if isinstance(model_path, dict):
-            state = model_path
-            check_format(state, "the given state")
+            state, source = model_path, "the given state"
+            check_format(state, source)
         else:
-            state = read_checkpoint(model_path)
+            state, source = read_checkpoint(model_path), str(model_path)
         written_by = state.get("__cls__", cls.__name__)
         if not inspect.isabstract(cls) and written_by != cls.__name__:
-            raise UnsafeModelError(f"{model_path}: holds a {written_by}, not a {cls.__name__}; load it with that class")
+            raise UnsafeModelError(f"{source}: holds a {written_by}, not a {cls.__name__}; load it with that class")
         with damage_explained():
             return super().load(state)
+
+    def save_pretrained(self, folder: str | Path, *, include_backbone: bool = False) -> None:
+        """Exports the tagger as safetensors and JSON, atomically as a whole; see `flair_espvr.models.pretrained`."""
+        write_pretrained(folder, self._file_state(include_backbone=include_backbone))
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path, *, revision: str | None = None, **hub_arguments: Any
+    ) -> "MultimodalTagger":
+        """Loads an export from a folder or the hub (`org/name`) without running code; see `read_pretrained`."""
+        return cls.load(read_pretrained(name, revision=revision, **hub_arguments))
+
+    def push_to_hub(
+        self, repo: str, *, facts: ModelFacts | None = None, include_backbone: bool = False, **hub_arguments: Any
+    ) -> str:
+        """Publishes the tagger with its model card and returns the commit's address; see `push`."""
+        state = self._file_state(include_backbone=include_backbone)
+        return push(state, repo, facts=facts, types=self.tags.types, **hub_arguments)
+
+    def _file_state(self, *, include_backbone: bool) -> dict[str, Any]:
+        """All that a model's files hold; a subclass with an image backbone adds its weights where asked to."""
+        if include_backbone:
+            raise ConfigurationError("include_backbone: this tagger reads no pictures, so it has no backbone")
+        return self._get_state_dict()
 
     def _word_vectors(self, sentences: list[Sentence], *, keep: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Word vectors (B,T,D_enc) and which of them are words (B,T)."""
