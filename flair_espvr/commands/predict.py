@@ -15,6 +15,7 @@ from flair_espvr.commands.device import chosen_device
 if TYPE_CHECKING:
     from flair.data import Sentence
 
+    from flair_espvr.data.image_folder import ImageFolder
     from flair_espvr.data.untagged_posts import UntaggedPost
     from flair_espvr.models import MultimodalTagger
     from flair_espvr.models.post_tagging import PostTagging
@@ -93,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.batch_size < 1:
         raise ConfigurationError("--batch-size should be 1 or more")
     with _flair_on_stderr() as log:
-        posts = _posts(arguments)
+        posts, folders = _posts(arguments)
         log.setLevel(logging.ERROR)  # pictures that cannot be read are listed at the end, each once
         flair.device = chosen_device(arguments.device)
         tagger = _load(arguments.model, arguments.store)
@@ -103,19 +104,24 @@ def run(arguments: argparse.Namespace) -> int:
         except BrokenPipeError:
             _drop_stdout()
             return 0
-    for name, reason in tagging.bad_pictures.items():
+    bad = dict(tagging.bad_pictures)
+    bad.update((str(path), "is no picture") for folder in folders for path in sorted(folder.not_pictures))
+    for name, reason in bad.items():
         print(f"{name}: {reason}", file=sys.stderr)
     if not arguments.quiet:
         print(
             f"{arguments.out or 'standard output'}: {tagging.posts:,} posts, {tagging.pictures:,} with a picture, "
-            f"{tagging.entities:,} entities; {len(tagging.bad_pictures):,} pictures cannot be read.",
+            f"{tagging.entities:,} entities; {len(bad):,} pictures cannot be read.",
             file=sys.stderr,
         )
-    return FOUND_BAD if tagging.bad_pictures else 0
+    return FOUND_BAD if bad else 0
 
 
-def _posts(arguments: argparse.Namespace) -> Iterator["UntaggedPost"]:
-    """The posts asked for, not read yet; a file that is not there is an error before a model is loaded."""
+def _posts(arguments: argparse.Namespace) -> tuple[Iterator["UntaggedPost"], list["ImageFolder"]]:
+    """The posts asked for, not read yet, and where their pictures are looked up.
+
+    A file that is not there is an error here, before a model is loaded.
+    """
     import json
     from itertools import chain
 
@@ -129,11 +135,12 @@ def _posts(arguments: argparse.Namespace) -> Iterator["UntaggedPost"]:
     if arguments.text is not None:
         fields = {"text": arguments.text, "image": arguments.image, "caption": arguments.caption}
         line = json.dumps({name: value for name, value in fields.items() if value is not None})
-        return parse_untagged_posts([(1, line)], source="--text", folder=Path())
+        return parse_untagged_posts([(1, line)], source="--text", folder=Path()), []
     if arguments.image is not None or arguments.caption is not None:
         raise ConfigurationError("--image and --caption belong to --text; for files of posts, see --images, --captions")
     images = None if arguments.images is None else ImageFolder(arguments.images)
     captions = None if arguments.captions is None else read_captions(arguments.captions)
+    folders = [] if images is None else [images]
     streams = []
     for name in arguments.inputs:
         path = STDIN if name == "-" else Path(name)
@@ -142,10 +149,13 @@ def _posts(arguments: argparse.Namespace) -> Iterator["UntaggedPost"]:
             streams.append(read_untagged_posts(path, images=images, captions=captions))
             continue
         files, own_captions = post_files(path), path / "captions.tsv"
-        beside = images or ImageFolder(path / "images" if (path / "images").is_dir() else path)
+        beside = images
+        if beside is None:
+            beside = ImageFolder(path / "images" if (path / "images").is_dir() else path)
+            folders.append(beside)
         told = captions if captions is not None or not own_captions.exists() else read_captions(own_captions)
         streams += [read_untagged_posts(file, images=beside, captions=told) for file in files]
-    return chain.from_iterable(streams)
+    return chain.from_iterable(streams), folders
 
 
 def _load(model: Path, store: Path | None) -> "MultimodalTagger":
@@ -175,8 +185,7 @@ def _write(tagging: "PostTagging", label_type: str, format_: str, arguments: arg
     to_bytes = column_predictions if format_ == "columns" else jsonl_predictions
     if arguments.out is None:
         for window in _with_progress(tagging, arguments.quiet):
-            sys.stdout.buffer.write(to_bytes(window, label_type=label_type))
-            sys.stdout.buffer.flush()
+            _print(to_bytes(window, label_type=label_type))
         return
     with ResumableFile(arguments.out, {"model": sha256_of(arguments.model), "format": format_}) as file:
         if file.notes and not tagging.resume(file.notes):
@@ -214,6 +223,14 @@ def _flair_on_stderr() -> Iterator[logging.Logger]:
         for handler, stream in moved:
             if stream is not None:
                 handler.setStream(stream)
+
+
+def _print(content: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from error
 
 
 def _drop_stdout() -> None:

@@ -1,0 +1,335 @@
+"""`flair-espvr predict` beside the tagger's own `predict`, stopped and resumed, and with bad input."""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flair.data import Sentence
+from lxml import html
+
+from flair_espvr import ESPVRTagger
+from flair_espvr.commands import main, predict
+from flair_espvr.data import read_posts
+from flair_espvr.errors import ConfigurationError, PostFormatError, RegionStoreError
+
+Run = Callable[..., int]
+
+RECORDS: list[dict[str, Any]] = [
+    {"id": "a", "text": "kevin plays  in oakland", "image": "0.png", "caption": "a man"},
+    {"id": "b", "text": ""},
+    {"id": "a", "text": "mary\u200b jane sings", "image": "broken.png"},
+    {"text": "we are in new york", "image": "absent.png", "entities": [{"gold": "of another kind"}]},
+    {"tokens": ["mary", "is", "in", "oakland", "now"], "image": "1.png", "language": "en"},
+]
+BAD = ["broken.png", "absent.png"]
+
+
+@pytest.fixture
+def model(build: Callable[..., ESPVRTagger], tmp_path: Path) -> Path:
+    build().save(tmp_path / "model.pt")
+    return tmp_path / "model.pt"
+
+
+@pytest.fixture
+def folder(pictures: list[Path], tmp_path: Path) -> Path:
+    """`RECORDS` as JSONL, their pictures beside them: two are good, one is damaged, one is not there."""
+    folder = tmp_path / "posts"
+    folder.mkdir()
+    for picture in pictures[:2]:
+        (folder / picture.name).write_bytes(picture.read_bytes())
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (folder / "posts.jsonl").write_text("".join(json.dumps(record) + "\n" for record in RECORDS))
+    return folder
+
+
+@pytest.fixture
+def run(model: Path) -> Run:
+    def run_command(*arguments: object) -> int:
+        parser = argparse.ArgumentParser()
+        predict.add_arguments(parser)
+        return predict.run(parser.parse_args([str(argument) for argument in (model, *arguments)]))
+
+    return run_command
+
+
+@contextmanager
+def stdin(content: bytes) -> Iterator[None]:
+    reader, writer = os.pipe()
+    os.write(writer, content)
+    os.close(writer)
+    kept = os.dup(0)
+    os.dup2(reader, 0)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+        os.close(reader)
+
+
+def written(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+
+
+def many(path: Path, posts: int) -> Path:
+    words = ["kevin", "mary", "oakland", "plays", "in", "new", "york", "sings", "we"]
+    lines = [json.dumps({"id": n, "text": " ".join(words[n % 9 :] + words[: n % 7])}) for n in range(posts)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_jsonl_says_what_the_tagger_says(
+    run: Run, model: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder / "posts.jsonl", "--out", tmp_path / "out.jsonl") == 3
+    results = written(tmp_path / "out.jsonl")
+
+    sentences = [Sentence(record.get("text", record.get("tokens"))) for record in RECORDS]
+    for sentence, record in zip(sentences, RECORDS, strict=True):
+        if "image" in record and record["image"] not in BAD:
+            sentence.add_metadata("image", folder / record["image"])
+        if "caption" in record:
+            sentence.add_metadata("caption", record["caption"])
+    tagger = ESPVRTagger.load(model)
+    tagger.predict(sentences)
+    assert sum(len(sentence.get_spans("ner")) for sentence in sentences) > 3
+
+    for record, result, sentence in zip(RECORDS, results, sentences, strict=True):
+        given = {name: value for name, value in record.items() if name != "entities"}
+        assert {name: value for name, value in result.items() if name != "entities"} == given
+        spans = sentence.get_spans("ner")
+        assert [entity["type"] for entity in result["entities"]] == [span.tag for span in spans]
+        assert [entity["words"] for entity in result["entities"]] == [[s[0].idx - 1, s[-1].idx] for s in spans]
+        assert [entity["score"] for entity in result["entities"]] == pytest.approx([span.score for span in spans])
+        for entity, span in zip(result["entities"], spans, strict=True):
+            region = span.get_label("ner").metadata.get("region")
+            assert (entity["region"] is None) == (region is None)
+            if region is not None:
+                assert entity["region"] == pytest.approx(vars(region))
+    assert results[0]["entities"][0]["region"] is not None
+
+    output = capsys.readouterr()
+    assert output.out == ""
+    for name in BAD:
+        assert output.err.count(f"{folder / name}: ") == 1
+    assert "5 posts, 4 with a picture" in output.err
+
+
+def test_columns_are_read_back(run: Run, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(folder / "posts.jsonl", "--out", tmp_path / "out.txt", "--quiet")
+    run(folder / "posts.jsonl", "--out", tmp_path / "out.jsonl", "--quiet")
+    posts = list(read_posts(tmp_path / "out.txt"))
+    assert [post.image_id for post in posts] == ["0", "b", "broken", "absent", "1"]
+    for post, result in zip(posts, written(tmp_path / "out.jsonl"), strict=True):
+        begun = [index for index, tag in enumerate(post.tags) if tag.startswith("B-")]
+        assert begun == [entity["words"][0] for entity in result["entities"]]
+
+    # Tagged again: from columns with tags, its own, and pictures by id.
+    (folder / "broken.png").write_text("an error page")
+    assert run(tmp_path / "out.txt", "--images", folder, "--out", tmp_path / "again.txt") == 3
+    assert f"{folder / 'broken.png'}: is no picture" in capsys.readouterr().err
+    again = list(read_posts(tmp_path / "again.txt"))
+    assert [post.tokens for post in again] == [post.tokens for post in posts]
+    assert again[4].tags == posts[4].tags
+
+
+def test_a_folder(run: Run, folder: Path, tmp_path: Path) -> None:
+    (folder / "more.txt").write_text("IMGID:0\nkevin\nhere\n")
+    (folder / "captions.tsv").write_text("0\ta man\n")
+    assert run(folder, "--out", tmp_path / "out.jsonl") == 3
+    results = written(tmp_path / "out.jsonl")
+    assert [result.get("id") for result in results] == ["0", "a", "b", "a", None, None]
+    run("--text", "kevin here", "--image", folder / "0.png", "--caption", "a man", "--out", tmp_path / "one.jsonl")
+    (one,) = written(tmp_path / "one.jsonl")
+    scores, expected = ([entity["score"] for entity in result["entities"]] for result in (results[0], one))
+    assert scores == pytest.approx(expected, rel=1e-4)
+    # Pictures in the folder `images`, where there is one, or in the one that is named.
+    (folder / "images").mkdir()
+    assert run(folder / "more.txt", folder, "--images", folder, "--out", tmp_path / "named.jsonl") == 3
+    assert [result.get("id") for result in written(tmp_path / "named.jsonl")][:2] == ["0", "0"]
+
+
+def test_a_single_post_from_the_command_line(
+    run: Run, folder: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert run("--text", "kevin plays", "--image", folder / "0.png", "--quiet") == 0
+    output = capsysbinary.readouterr()
+    assert json.loads(output.out)["text"] == "kevin plays"
+    assert output.err == b""
+
+
+def test_standard_input(run: Run, folder: Path, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    posts = many(tmp_path / "posts.jsonl", 40)
+    assert run(posts, "--batch-size", 1, "--out", tmp_path / "out.jsonl") == 0
+    with stdin(posts.read_bytes()):
+        assert run("-", "--batch-size", 1) == 0
+    assert capsysbinary.readouterr().out == (tmp_path / "out.jsonl").read_bytes()
+    with stdin(b"IMGID:0\nkevin\n"):
+        assert run("-", "--images", folder, "--format", "columns") == 0
+    assert capsysbinary.readouterr().out.startswith(b"IMGID:0\nkevin\t")
+
+
+def test_a_report(run: Run, folder: Path, tmp_path: Path) -> None:
+    assert run(folder / "posts.jsonl", "--out", tmp_path / "out.html") == 3
+    page = html.parse(tmp_path / "out.html")
+    assert len(page.findall(".//article")) == len(RECORDS)
+    assert page.xpath("count(//div[starts-with(@class, 'box')])") > 0
+    assert "damaged" in page.findall(".//article")[2].text_content()
+
+
+def test_killed_and_resumed(run: Run, model: Path, tmp_path: Path) -> None:
+    """Killed with two windows tagged and the third not yet given: the rest is done, nothing is lost or doubled."""
+    posts = many(tmp_path / "posts.jsonl", 70)
+    out = tmp_path / "out.jsonl"
+    assert run(posts, "--batch-size", 1, "--out", tmp_path / "whole.jsonl") == 0
+    command = [
+        sys.executable,
+        "-m",
+        "flair_espvr.commands.main",
+        "predict",
+        model,
+        "-",
+        "--batch-size",
+        "1",
+        "--out",
+        out,
+    ]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdin is not None
+    assert process.stderr is not None
+    with process:
+        process.stdin.write(b"".join(posts.read_bytes().splitlines(keepends=True)[:40]))
+        process.stdin.flush()
+        shown = b""
+        while b"32post" not in shown:
+            shown += (read := process.stderr.read1())
+            assert read, shown
+        process.send_signal(signal.SIGKILL)
+    part = tmp_path / "out.jsonl.part"
+    assert not out.exists()
+    kept = part.read_bytes()
+    assert kept.count(b"\n") == 32
+    with part.open("ab") as file:
+        file.write(b'{"id": 32, "te')
+
+    # Other posts are not mixed with those; the same go on.
+    other = tmp_path / "other.jsonl"
+    other.write_text(posts.read_text().replace('"id": 5,', '"id": 500,'))
+    with pytest.raises(ConfigurationError, match=r"out\.jsonl\.part: the first 32 posts are not"):
+        run(other, "--out", out)
+    assert part.read_bytes() == kept
+    assert run(posts, "--batch-size", 1, "--out", out) == 0
+    assert out.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert not part.exists()
+
+
+def test_a_broken_line_is_mended_and_the_run_goes_on(
+    run: Run, model: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bad pictures that were met before the stop are told of after it."""
+    posts, out = many(folder / "posts.jsonl", 40), tmp_path / "out.jsonl"
+    lines = posts.read_text().splitlines(keepends=True)
+    lines[3] = '{"text": "kevin", "image": "broken.png"}\n'
+    posts.write_text("".join(lines))
+    assert run(posts, "--batch-size", 1, "--out", tmp_path / "whole.jsonl") == 3
+    posts.write_text("".join([*lines[:35], '{"text"\n', *lines[36:]]))
+    with pytest.raises(PostFormatError, match=r"posts\.jsonl, line 36: expected a post as JSON"):
+        run(posts, "--batch-size", 1, "--out", out)
+    assert not out.exists()
+    capsys.readouterr()
+    posts.write_text("".join(lines))
+    assert run(posts, "--batch-size", 1, "--out", out) == 3
+    assert out.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    error = capsys.readouterr().err
+    assert "broken.png: " in error
+    assert "40 posts, 1 with a picture" in error
+
+
+def test_another_model_does_not_go_on(run: Run, build: Callable[..., ESPVRTagger], model: Path, tmp_path: Path) -> None:
+    posts = many(tmp_path / "posts.jsonl", 20)
+    with posts.open("a") as file:
+        file.write("{")
+    with pytest.raises(PostFormatError):
+        run(posts, "--batch-size", 1, "--out", tmp_path / "out.jsonl")
+    build(window=2).save(model)
+    with pytest.raises(ConfigurationError, match=r"model differ"):
+        run(posts, "--batch-size", 1, "--out", tmp_path / "out.jsonl")
+
+
+def test_a_reader_that_has_seen_enough(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as pipe:
+        monkeypatch.setattr("sys.stdout", pipe)
+        assert run(many(tmp_path / "posts.jsonl", 20)) == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+def test_a_full_disk(model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    kept = os.dup(1)
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, 1)
+    try:
+        with open(1, "w", closefd=False) as stdout, pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.stdout", stdout)
+            assert main.main(["predict", str(model), "--text", "kevin"]) == 1
+            os.dup2(kept, 1)  # what is left in its buffer goes there
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(full)
+    assert "standard output" in capfd.readouterr().err
+
+
+def test_a_store_in_place_of_the_models(
+    run: Run, build: Callable[..., ESPVRTagger], model: Path, folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RegionStoreError):
+        run("--text", "kevin", "--image", folder / "0.png", "--store", tmp_path / "absent")
+    tagger = build()
+    assert tagger.region_embeddings is not None
+    tagger.region_embeddings.use_store(tmp_path / "store")
+    sentence = Sentence("kevin")
+    sentence.add_metadata("image", folder / "0.png")
+    tagger.predict(sentence)
+    before = (tmp_path / "store" / "data.mdb").read_bytes()
+    for name in ("0.png", "1.png"):  # one that it holds, one that is computed and not added
+        assert run("--text", "kevin", "--image", folder / name, "--store", tmp_path / "store") == 0
+    assert (tmp_path / "store" / "data.mdb").read_bytes() == before
+
+    build(region_embeddings=None).save(model)
+    with pytest.raises(ConfigurationError, match="reads no pictures"):
+        run("--text", "kevin", "--store", tmp_path / "store")
+    assert run(folder / "posts.jsonl") == 0  # and so no picture is bad
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "either INPUT"),
+        (["posts.txt", "--text", "kevin"], "either INPUT"),
+        (["posts.txt", "--image", "0.png"], "belong to --text"),
+        (["--text", "kevin", "--format", "html"], "needs --out"),
+        (["--text", "kevin", "--batch-size", "0"], "--batch-size"),
+    ],
+)
+def test_arguments_that_do_not_fit(run: Run, model: Path, arguments: list[str], message: str) -> None:
+    model.unlink()  # none is loaded
+    with pytest.raises(ConfigurationError, match=message):
+        run(*arguments)
+
+
+def test_what_is_not_there(run: Run, model: Path, tmp_path: Path) -> None:
+    model.unlink()
+    with pytest.raises(FileNotFoundError, match=r"absent\.txt"):
+        run(tmp_path / "absent.txt")
+    with pytest.raises(FileNotFoundError, match="no such model file"):
+        run("--text", "kevin")
