@@ -1,0 +1,281 @@
+"""Model files made to run code, to write or read elsewhere, or to fill the memory: refused, and the canary lives."""
+
+import io
+import json
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from flair.embeddings.base import load_embeddings
+
+from flair_espvr import ESPVRTagger
+from flair_espvr.errors import UnsafeModelError
+from flair_espvr.models.allowance import Allowance
+from flair_espvr.models.checkpoint import read_checkpoint
+
+MODEL = "model file"
+
+
+def saved(state: Any, path: Path) -> Path:
+    torch.save(state, path)
+    return path
+
+
+def archive(files: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> dict[str, Any]:
+    """A tokenizer as a model file keeps it."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", compression) as target:
+        for name, data in files.items():
+            target.writestr(name, data)
+    return {"__kind__": "bytes", "bytes": content.getvalue()}
+
+
+def at(state: dict[str, Any], place: str) -> tuple[dict[str, Any], str]:
+    *parents, last = place.split("/")
+    for parent in parents:
+        state = state[parent]
+    return state, last
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "format",
+        "state_dict/network.text.weight",
+        "embeddings/tokenizer_data",
+        "embeddings/tokenizer_data/bytes",
+        "embeddings/config_state_dict/vocab_size",
+        "label_dictionary/items",
+        "hyperparameters/window",
+        "region_embeddings/header",
+        "model_card",
+    ],
+)
+def test_payloads_anywhere_in_the_file(
+    state: dict[str, Any], tmp_path: Path, payload: object, refused: Any, place: str
+) -> None:
+    parent, key = at(state, place)
+    parent[key] = payload
+    path = saved(state, tmp_path / "evil.pt")
+    with refused(MODEL, f"`os.system` payload under `{place}`", UnsafeModelError, "nothing in it was run"):
+        ESPVRTagger.load(path)
+
+
+def test_payload_in_the_key_of_a_weight(state: dict[str, Any], tmp_path: Path, payload: object, refused: Any) -> None:
+    state["state_dict"] = OrderedDict([(payload, torch.zeros(1))])
+    with refused(MODEL, "`os.system` payload as the name of a weight", UnsafeModelError):
+        ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
+
+
+class EvilStorageName(pickle.Pickler):
+    """Puts a payload where torch's own format has the name of a tensor's storage."""
+
+    payload: object = None
+
+    def persistent_id(self, value: object) -> object:
+        return ("storage", torch.FloatStorage, self.payload, "cpu", 1) if isinstance(value, bytearray) else None
+
+
+def test_payload_in_the_name_of_a_storage(model_bytes: bytes, tmp_path: Path, payload: object, refused: Any) -> None:
+    content = io.BytesIO()
+    pickler = EvilStorageName(content, protocol=2)
+    pickler.payload = payload
+    pickler.dump({"format": bytearray(b"becomes a storage")})
+    path = tmp_path / "evil.pt"
+    with zipfile.ZipFile(io.BytesIO(model_bytes)) as good, zipfile.ZipFile(path, "w") as evil:
+        for entry in good.infolist():
+            evil.writestr(entry, content.getvalue() if entry.filename.endswith("data.pkl") else good.read(entry))
+    with refused(MODEL, "`os.system` payload as the name of a tensor's storage", UnsafeModelError):
+        ESPVRTagger.load(path)
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["a bare pickle", "torch's old format"])
+def test_payload_in_an_older_format(tmp_path: Path, payload: object, refused: Any, legacy: bool) -> None:
+    path = tmp_path / "evil.pt"
+    if legacy:
+        torch.save({"format": payload}, path, _use_new_zipfile_serialization=False)
+    else:
+        path.write_bytes(pickle.dumps(payload))
+    with refused(
+        MODEL, f"`os.system` payload in {'the old format of torch' if legacy else 'a bare pickle'}", UnsafeModelError
+    ):
+        ESPVRTagger.load(path)
+
+
+@pytest.mark.parametrize(
+    ("fault", "files"),
+    [
+        ("a name with `../`", {"../escaped.json": b"{}"}),
+        ("an absolute name", {"/tmp/escaped.json": b"{}"}),
+        ("a name with a backslash", {"..\\escaped.json": b"{}"}),
+        ("a name in a folder", {"folder/vocab.json": b"{}"}),
+        ("an empty name", {"": b"{}"}),
+        ("a Python file", {"tokenization_evil.py": b"import os"}),
+        ("a pickle", {"vocab.pkl": b""}),
+        ("`auto_map`", {"tokenizer_config.json": b'{"auto_map": {"AutoTokenizer": ["evil--t.T", null]}}'}),
+        ("`auto_map` in a `config.json`", {"config.json": b'{"auto_map": {"AutoConfig": "evil--c.C"}}'}),
+        ("a vocabulary at `/dev/zero`", {"tokenizer_config.json": b'{"vocab_file": "/dev/zero"}'}),
+        ("a `tokenizer_file` elsewhere", {"special_tokens_map.json": b'{"tokenizer_file": "/etc/passwd"}'}),
+        ("a retriever as its class", {"tokenizer_config.json": b'{"tokenizer_class": "RagRetriever"}'}),
+        ("no files", {}),
+        ("JSON cut off", {"tokenizer_config.json": b'{"a": '}),
+        (
+            "`tokenizer.json` of another kind",
+            {
+                "tokenizer.json": b'{"model": 1}',
+                "tokenizer_config.json": b'{"tokenizer_class": "PreTrainedTokenizerFast"}',
+            },
+        ),
+        ("JSON nested 100,000 deep", {"tokenizer_config.json": b"[" * 100_000}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_tokenizers(state: dict[str, Any], tmp_path: Path, refused: Any, fault: str, files: dict[str, bytes]) -> None:
+    state["embeddings"]["tokenizer_data"] = archive(files)
+    path = saved(state, tmp_path / "evil.pt")
+    with refused(MODEL, f"tokenizer archive with {fault}", UnsafeModelError):
+        ESPVRTagger.load(path)
+    assert not Path("/tmp/escaped.json").exists()
+
+
+def test_a_link_in_the_tokenizer(state: dict[str, Any], tmp_path: Path, refused: Any) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as files:
+        link = zipfile.ZipInfo("vocab.txt")
+        link.external_attr = 0o120777 << 16
+        files.writestr(link, "/etc/passwd")
+    state["embeddings"]["tokenizer_data"] = {"__kind__": "bytes", "bytes": content.getvalue()}
+    with refused(MODEL, "tokenizer archive with a link to `/etc/passwd`", UnsafeModelError):
+        ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
+
+
+@pytest.mark.parametrize("honest", [True, False])
+def test_bombs_in_the_tokenizer(state: dict[str, Any], tmp_path: Path, refused: Any, honest: bool) -> None:
+    bomb = archive(
+        {"vocab.json": bytes(1 << 20) * 600} if honest else {"vocab.json": bytes(1 << 24)}, zipfile.ZIP_DEFLATED
+    )
+    if not honest:
+        size, lie = (1 << 24).to_bytes(4, "little"), (100).to_bytes(4, "little")
+        bomb["bytes"] = bomb["bytes"].replace(size, lie)
+    state["embeddings"]["tokenizer_data"] = bomb
+    what = "600 MiB of zeros, compressed" if honest else "zeros whose size is a lie"
+    with refused(MODEL, f"tokenizer archive with {what}", UnsafeModelError):
+        ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
+
+
+def test_a_bomb_in_the_file_itself(model_bytes: bytes, tmp_path: Path, refused: Any) -> None:
+    path = tmp_path / "evil.pt"
+    with (
+        zipfile.ZipFile(io.BytesIO(model_bytes)) as good,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as evil,
+    ):
+        for entry in good.infolist():
+            evil.writestr(entry.filename, bytes(1 << 28) if entry.filename.endswith("data/0") else good.read(entry))
+    with refused(MODEL, "a weight compressed 1,000 times", UnsafeModelError, "compressed"):
+        ESPVRTagger.load(path)
+
+
+def test_values_that_unfold(state: dict[str, Any], tmp_path: Path, refused: Any) -> None:
+    shared: list[Any] = ["x"]
+    for _ in range(60):
+        shared = [shared, shared]
+    state["hyperparameters"]["window"] = shared
+    with refused(MODEL, "lists in lists that unfold to 2^60 values", UnsafeModelError, "unfold"):
+        ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("embeddings/config_state_dict/vocab_size", 10**12),
+        ("embeddings/config_state_dict/vocab_size", 10**8),
+        ("embeddings/config_state_dict/num_hidden_layers", 10**9),
+        ("embeddings/config_state_dict/max_position_embeddings", 10**10),
+        ("embeddings/config_state_dict/intermediate_size", 10**9),
+        ("hyperparameters/hidden_size", 10**6),
+        ("hyperparameters/num_layers", 10**9),
+        ("region_embeddings/header/dim", 10**10),
+    ],
+)
+def test_sizes_that_would_fill_the_memory(
+    state: dict[str, Any], tmp_path: Path, refused: Any, place: str, value: int
+) -> None:
+    parent, key = at(state, place)
+    parent[key] = value
+    with refused(MODEL, f"`{place}` of {value:,}", UnsafeModelError):
+        ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
+
+
+def test_views_do_not_raise_the_allowance() -> None:
+    views = {"a": torch.zeros(1).expand(10**6, 10**6), "b": torch.zeros(100)[:1]}
+    with pytest.raises(UnsafeModelError, match="far larger"), Allowance(views):
+        torch.zeros(10**8)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("attn_implementation", "evil/kernel"),
+        ("attn_implementation", "flash_attention_2"),
+        ("_attn_implementation", "flash_attention_3"),
+        ("attn_implementation", {"": "sdpa", "text_config": "flex_attention"}),
+        ("auto_map", {"AutoModel": "evil--m.M"}),
+        ("backbone", "evil/backbone"),
+        ("quantization_config", {"quant_method": "mxfp4"}),
+        ("model_type", "mamba"),
+        ("model_type", "no such model"),
+        ("model_type", ["bert"]),
+    ],
+)
+def test_encoders_that_would_be_fetched(
+    state: dict[str, Any], tmp_path: Path, refused: Any, key: str, value: Any
+) -> None:
+    state["embeddings"]["config_state_dict"][key] = value
+    with refused(MODEL, f"encoder with `{key}` = `{json.dumps(value)}`", UnsafeModelError):
+        ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"transformers_model_kwargs": {"attn_implementation": "sdpa"}},
+        {"peft_config": {"peft_type": "LORA"}},
+        {"saved_config": "evil"},
+        {"trust_remote_code": True},
+        {"feature_extractor_data": b"PK"},
+        {"__cls__": "TransformerJitWordEmbeddings", "jit_model": b"TorchScript"},
+        {"__cls__": "TransformerOnnxWordEmbeddings", "onnx_model": "evil.onnx"},
+        {"__cls__": "FastTextEmbeddings", "fasttext_binary": b"x"},
+        {"__cls__": "CharacterEmbeddings"},
+        {"__cls__": ["CharacterEmbeddings"]},
+        {"__cls__": "StackedEmbeddings", "embeddings": [{"__cls__": "NILCEmbeddings", "embeddings": "x"}]},
+    ],
+    ids=lambda change: "-".join(map(str, change)),
+)
+def test_embeddings_that_ask_for_more(
+    state: dict[str, Any], tmp_path: Path, refused: Any, change: dict[str, Any]
+) -> None:
+    if "__cls__" in change:
+        state["embeddings"] = change
+    else:
+        state["embeddings"].update(change)
+    with refused(
+        MODEL, f"embeddings with `{next(reversed(change))}` ({change.get('__cls__', 'transformer')})", UnsafeModelError
+    ):
+        ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
+
+
+def test_the_attacks_would_have_worked(tmp_path: Path, refused: Callable[..., Any], payload: Any) -> None:
+    """Without this package's care the payload does run: these are real attacks."""
+    payload.command = f"touch {tmp_path / 'fired'}"
+    torch.load(saved({"format": payload}, tmp_path / "evil.pt"), weights_only=False)
+    assert (tmp_path / "fired").exists()
+    with pytest.raises(UnsafeModelError):
+        read_checkpoint(tmp_path / "evil.pt")
+    with pytest.raises(KeyError):  # Flair itself would have called the class that was asked for
+        load_embeddings({"__cls__": "NoSuchEmbeddings"})
