@@ -14,10 +14,10 @@ from flair_espvr.commands.device import chosen_device
 
 if TYPE_CHECKING:
     from flair.data import Sentence
+    from flair.nn import Classifier
 
     from flair_espvr.data.image_folder import ImageFolder
     from flair_espvr.data.untagged_posts import UntaggedPost
-    from flair_espvr.models import MultimodalTagger
     from flair_espvr.models.post_tagging import PostTagging
 
 HELP = "tag posts with a saved model: entities with type, score and place in the picture"
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file; nothing in it is run")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file")
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="files or folders of posts, or -; see the forms")
     parser.add_argument("--text", help="a single post, in place of INPUT")
     parser.add_argument("--image", metavar="FILE", help="the picture of --text")
@@ -70,6 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="where to compute, e.g. cpu or cuda:1 (default: a GPU if there is one)")
     parser.add_argument("--format", choices=_FORMATS, help="default: told by the suffix of --out, else jsonl")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write (default: standard output)")
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="also accept a file of Flair's own tagger, whose loader runs any code that the file holds",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no counts")
 
 
@@ -97,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         posts, folders = _posts(arguments)
         log.setLevel(logging.ERROR)  # pictures that cannot be read are listed at the end, each once
         flair.device = chosen_device(arguments.device)
-        tagger = _load(arguments.model, arguments.store)
+        tagger = _load(arguments.model, arguments.store, trusted=arguments.trust)
         tagging = PostTagging(tagger, posts, batch_size=arguments.batch_size)
         try:
             _write(tagging, tagger.label_type, format_, arguments)
@@ -158,11 +163,11 @@ def _posts(arguments: argparse.Namespace) -> tuple[Iterator["UntaggedPost"], lis
     return chain.from_iterable(streams), folders
 
 
-def _load(model: Path, store: Path | None) -> "MultimodalTagger":
+def _load(model: Path, store: Path | None, *, trusted: bool) -> "Classifier[Sentence]":
     from flair_espvr.errors import ConfigurationError
-    from flair_espvr.models import MultimodalTagger
+    from flair_espvr.training.evaluation import load_model
 
-    tagger = MultimodalTagger.load(model)
+    tagger = load_model(model, trusted=trusted)
     if store is not None:
         regions = getattr(tagger, "region_embeddings", None)
         if regions is None:

@@ -7,9 +7,9 @@ from itertools import islice
 from typing import Any
 
 from flair.data import Sentence
+from flair.nn import Classifier
 
 from flair_espvr.data.untagged_posts import UntaggedPost
-from flair_espvr.models.multimodal_tagger import MultimodalTagger
 
 WINDOW_BATCHES = 16
 """Batches in a window: within one, a tagger sorts posts by length, so that little of a batch is padding."""
@@ -19,7 +19,7 @@ class PostTagging:
     """A stream of posts on its way through a tagger, and the counts so far.
 
     Args:
-        tagger: what tags them.
+        tagger: what tags them; any Flair model that labels spans.
         posts: the stream; read once, a window ahead of what was given.
         batch_size: posts per forward pass.
 
@@ -29,7 +29,7 @@ class PostTagging:
         bad_pictures: those that were taken for no picture: name -> reason.
     """
 
-    def __init__(self, tagger: MultimodalTagger, posts: Iterator[UntaggedPost], *, batch_size: int) -> None:
+    def __init__(self, tagger: Classifier[Sentence], posts: Iterator[UntaggedPost], *, batch_size: int) -> None:
         self.posts = self.entities = self.pictures = 0
         self.bad_pictures: dict[str, str] = {}
         self._new_bad_pictures: dict[str, str] = {}

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flair.data import Sentence
+from flair.data import Corpus, Sentence
+from flair.embeddings import TransformerWordEmbeddings
+from flair.models import SequenceTagger
 from lxml import html
 
 from flair_espvr import ESPVRTagger
 from flair_espvr.commands import main, predict
 from flair_espvr.data import read_posts
-from flair_espvr.errors import ConfigurationError, PostFormatError, RegionStoreError
+from flair_espvr.errors import ConfigurationError, PostFormatError, RegionStoreError, UnsafeModelError
 
 Run = Callable[..., int]
 
@@ -309,6 +311,17 @@ def test_a_store_in_place_of_the_models(
     with pytest.raises(ConfigurationError, match="reads no pictures"):
         run("--text", "kevin", "--store", tmp_path / "store")
     assert run(folder / "posts.jsonl") == 0  # and so no picture is bad
+
+
+def test_flairs_own_tagger_where_it_is_trusted(
+    run: Run, model: Path, tiny_bert: Path, corpus: Corpus[Sentence], folder: Path, tmp_path: Path
+) -> None:
+    embeddings = TransformerWordEmbeddings(str(tiny_bert), layers="-1", use_context=False)
+    SequenceTagger(embeddings, corpus.make_label_dictionary("ner"), "ner", use_rnn=False, use_crf=False).save(model)
+    with pytest.raises(UnsafeModelError, match="--trust"):
+        run(folder / "posts.jsonl")
+    assert run(folder / "posts.jsonl", "--trust", "--out", tmp_path / "out.jsonl") == 0
+    assert [result.get("id") for result in written(tmp_path / "out.jsonl")] == ["a", "b", "a", None, None]
 
 
 @pytest.mark.parametrize(
