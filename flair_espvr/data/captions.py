@@ -53,7 +53,7 @@ def _jsonl(path: str | Path) -> Iterator[tuple[str, str]]:
             continue
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             record = None
         if isinstance(record, dict) and "header" in record:
             continue

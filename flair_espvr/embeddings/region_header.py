@@ -3,9 +3,13 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 FORMAT_VERSION = 1
+
+MAX_VALUES = 64 * 1024 * 1024
+"""Values a picture beyond which a header is not believed: 40 times those of Swin-Large's grid at 4,000 pixels a side."""
 
 _TUPLES = ("grid", "mean", "std")
 
@@ -67,6 +71,8 @@ class RegionHeader:
         header = cls(**{**plain, **{name: tuple(plain[name]) for name in _TUPLES}})
         if len(header.grid) != 2 or not all(isinstance(n, int) and n > 0 for n in (*header.grid, header.dim)):
             raise ValueError(f"grid {header.grid} and vector size {header.dim} should be positive whole numbers")
+        if prod(header.shape) > MAX_VALUES:
+            raise ValueError(f"{prod(header.shape):,} values a picture, more than the limit of {MAX_VALUES:,}")
         return header
 
     def differences(self, other: "RegionHeader", *, here: str, there: str) -> str:

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from flair_espvr.errors import UnsafeModelError
 
 _SLACK_BYTES = 64 * 1024 * 1024
-_SLACK_TENSORS = 10_000
+_SLACK_TENSORS = 1_000
 
 
 class Allowance(TorchDispatchMode):

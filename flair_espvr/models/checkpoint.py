@@ -12,6 +12,7 @@ from flair.data import Dictionary
 
 from flair_espvr.errors import ConfigurationError, EspvrError, UnsafeModelError
 from flair_espvr.files import atomic_write
+from flair_espvr.nested import unfolds_beyond
 
 FORMAT = "flair-espvr model"
 FORMAT_VERSION = 1
@@ -67,7 +68,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"plain values ({_reason(error)}); a model saved by flair-espvr holds none"
         ) from error
     check_format(state, path)
-    _require_fewer_values(state, path.stat().st_size, path)
+    if unfolds_beyond(state, path.stat().st_size):
+        raise UnsafeModelError(f"{path}: holds values that unfold to more than its size; nothing in it was run")
     return state
 
 
@@ -189,18 +191,6 @@ def _require_stored(path: Path) -> None:
     compressed = [name for name, (size, stored) in sizes.items() if size != stored]
     if compressed:
         raise zipfile.BadZipFile(f"{compressed[0]!r} in it is compressed")
-
-
-def _require_fewer_values(state: Any, most: int, path: Path) -> None:
-    """Makes sure that a state, written out, is not longer than its file: lists that share lists grow exponentially."""
-    waiting, count = [state], 0
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict | list | tuple):
-            count += 1 + len(value)
-            waiting.extend(value.values() if isinstance(value, dict) else value)
-        if count > most:
-            raise UnsafeModelError(f"{path}: holds values that unfold to more than its size; nothing in it was run")
 
 
 def _reason(error: Exception) -> str:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.files import packaged_folder
+from flair_espvr.nested import unfolds_beyond
 from flair_espvr.training.mistakes import describe
 from flair_espvr.training.recipe import CorpusOnly, Recipe
 from flair_espvr.training.sections import CorpusSection, TwitterCorpus
@@ -96,10 +97,15 @@ def read_content(path: Path, *, path_keys: Collection[str]) -> Any:
         ConfigurationError: it is no YAML, or gives a key twice.
     """
     path = find_packaged(path)
+    if path.exists() and not path.is_file():  # a device or a pipe could be read for ever
+        raise ConfigurationError(f"{path}: is no file")
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+        text = path.read_text(encoding="utf-8")
+        content = yaml.load(text, Loader=_UniqueKeys)
+        if unfolds_beyond(content, len(text)):
+            raise yaml.YAMLError("its aliases unfold to more than the file")
         return _absolute(content, path.resolve().parent, path_keys)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date or a path that cannot be one
         raise ConfigurationError(f"{path}: not YAML: {error or type(error).__name__}") from error
 
 

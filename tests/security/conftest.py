@@ -1,9 +1,12 @@
 """A small good model and store to spoil, a canary that no payload may ever reach, and the rows of docs/FAULTS.md."""
 
 import json
+import multiprocessing
 import os
+import resource
+import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,33 @@ HEADER = RegionHeader(
 
 Refused = Callable[..., AbstractContextManager[None]]
 Tally = Callable[[str, str, Counter[str]], None]
+
+
+Outcomes = Callable[..., Counter[str]]
+
+FORK = multiprocessing.get_context("fork")
+CPU_SECONDS = 120
+EXTRA_MEMORY = 2 << 30
+
+
+def _try_each(
+    work: Callable[[Any], object], inputs: Iterable[Any], documented: tuple[type[BaseException], ...], pipe: Any
+) -> None:
+    torch.set_num_threads(1)  # a forked process has none of its parent's threads
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + EXTRA_MEMORY, used + EXTRA_MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    outcomes: Counter[str] = Counter()
+    for number, item in enumerate(inputs):
+        try:
+            work(item)
+            outcomes["read"] += 1
+        except documented as error:
+            outcomes[f"`{type(error).__name__}`"] += 1
+        except BaseException:
+            pipe.send(f"input {number}: {traceback.format_exc()}")
+            return
+    pipe.send(outcomes)
 
 
 class Payload:
@@ -61,7 +91,7 @@ def refused(canary: Path, record_property: Callable[[str, object], None]) -> Ref
     """`with refused(what, fault, error):` the block ends in that very error, and the row goes into docs/FAULTS.md."""
 
     @contextmanager
-    def check(loader: str, fault: str, error: type[EspvrError], match: str = "") -> Iterator[None]:
+    def check(loader: str, fault: str, error: type[EspvrError], match: str | None = None) -> Iterator[None]:
         with pytest.raises(error, match=match) as caught:
             yield
         assert type(caught.value) is error
@@ -81,6 +111,29 @@ def tally(record_property: Callable[[str, object], None]) -> Tally:
         record_property("generated", outcomes.total())
 
     return record
+
+
+@pytest.fixture
+def outcomes(canary: Path) -> Outcomes:
+    """Gives each input to a loader, in a process of bounded memory and time, and counts what came of it."""
+
+    def run(work: Callable[[Any], object], inputs: Iterable[Any], *documented: type[BaseException]) -> Counter[str]:
+        receiver, sender = FORK.Pipe(duplex=False)
+        process = FORK.Process(target=_try_each, args=(work, inputs, documented, sender))
+        process.start()
+        sender.close()
+        answered = receiver.poll(5 * CPU_SECONDS)  # beyond that it waits for something that never comes
+        try:
+            answer = receiver.recv() if answered else "no answer: it hangs"
+        except EOFError:
+            process.join()
+            answer = f"the process died with exit code {process.exitcode}"
+        process.kill()
+        process.join()
+        assert isinstance(answer, Counter), answer
+        return answer
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -114,7 +114,6 @@ def test_payload_in_an_older_format(tmp_path: Path, payload: object, refused: An
         ("an absolute name", {"/tmp/escaped.json": b"{}"}),
         ("a name with a backslash", {"..\\escaped.json": b"{}"}),
         ("a name in a folder", {"folder/vocab.json": b"{}"}),
-        ("an empty name", {"": b"{}"}),
         ("a Python file", {"tokenization_evil.py": b"import os"}),
         ("a pickle", {"vocab.pkl": b""}),
         ("`auto_map`", {"tokenizer_config.json": b'{"auto_map": {"AutoTokenizer": ["evil--t.T", null]}}'}),
@@ -154,17 +153,12 @@ def test_a_link_in_the_tokenizer(state: dict[str, Any], tmp_path: Path, refused:
         ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
 
 
-@pytest.mark.parametrize("honest", [True, False])
-def test_bombs_in_the_tokenizer(state: dict[str, Any], tmp_path: Path, refused: Any, honest: bool) -> None:
-    bomb = archive(
-        {"vocab.json": bytes(1 << 20) * 600} if honest else {"vocab.json": bytes(1 << 24)}, zipfile.ZIP_DEFLATED
-    )
-    if not honest:
-        size, lie = (1 << 24).to_bytes(4, "little"), (100).to_bytes(4, "little")
-        bomb["bytes"] = bomb["bytes"].replace(size, lie)
+@pytest.mark.parametrize("claimed", [100, 600 << 20])
+def test_bombs_in_the_tokenizer(state: dict[str, Any], tmp_path: Path, refused: Any, claimed: int) -> None:
+    bomb = archive({"vocab.json": bytes(1 << 24)}, zipfile.ZIP_DEFLATED)
+    bomb["bytes"] = bomb["bytes"].replace((1 << 24).to_bytes(4, "little"), claimed.to_bytes(4, "little"))
     state["embeddings"]["tokenizer_data"] = bomb
-    what = "600 MiB of zeros, compressed" if honest else "zeros whose size is a lie"
-    with refused(MODEL, f"tokenizer archive with {what}", UnsafeModelError):
+    with refused(MODEL, f"tokenizer archive of 16 MiB that claims {claimed:,} bytes", UnsafeModelError):
         ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
 
 
@@ -175,7 +169,7 @@ def test_a_bomb_in_the_file_itself(model_bytes: bytes, tmp_path: Path, refused: 
         zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as evil,
     ):
         for entry in good.infolist():
-            evil.writestr(entry.filename, bytes(1 << 28) if entry.filename.endswith("data/0") else good.read(entry))
+            evil.writestr(entry.filename, bytes(1 << 24) if entry.filename.endswith("data/0") else good.read(entry))
     with refused(MODEL, "a weight compressed 1,000 times", UnsafeModelError, "compressed"):
         ESPVRTagger.load(path)
 
