@@ -67,8 +67,8 @@ class FinitePlugin(TrainerPlugin):
     def _error(self, what: str, posts: Sequence[Sentence]) -> TrainingError:
         listed = "\n".join(f"  {_name(post)}" for post in posts)
         return TrainingError(
-            f"epoch {self._epoch}, batch {self._batch}: {what}. Training stopped before it reached the weights, and what "
-            "is on disk is as it was. Look at the posts below and their pictures; if they are in order, lower the "
+            f"epoch {self._epoch}, batch {self._batch}: {what}. Training stopped before the weights took it in, and "
+            "what is on disk is as it was. Look at the posts below and their pictures; if they are in order, lower the "
             f"learning rate or train without mixed precision.\n{listed}"
         )
 

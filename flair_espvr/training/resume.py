@@ -79,8 +79,9 @@ class ResumableTrainer(ModelTrainer):
         try:
             return super().train_custom(*call.args[1:], **call.kwargs)
         finally:
-            if self._resume.pluggable is not None:  # Flair never detaches one, and this trainer may train again
-                self._resume.detach()
+            for plugin in self.plugins:  # Flair leaves them attached, to meddle with this trainer's next training
+                plugin.detach()
+            self.plugins.clear()
 
     def _save_model(self, model_file: str | Path, checkpoint: bool = False) -> None:
         # Flair compares with the scores of this process only, and has no say in the order of saving and hooks.

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from flair.embeddings.base import Embeddings
 from flair.trainers.plugins import TrainerPlugin
 
 from flair_espvr.errors import ConfigurationError
@@ -51,6 +52,7 @@ class ResumePlugin(TrainerPlugin):
     @TrainerPlugin.hook("before_training_epoch", "after_training_loop")  # type: ignore[untyped-decorator]
     def between_epochs(self, **_: Any) -> None:
         """The best model is on disk by now, so that a state never knows of a model that is not there."""
+        self._clear_learned_embeddings()
         if self._started:
             self._save()
             return
@@ -80,6 +82,16 @@ class ResumePlugin(TrainerPlugin):
         interrupt = sys.exc_info()[1]
         if isinstance(interrupt, KeyboardInterrupt):
             raise interrupt
+
+    def _clear_learned_embeddings(self) -> None:
+        """With an `embeddings_storage_mode` of "cpu" or "gpu", Flair keeps an evaluation's vectors on the posts.
+
+        It would take those of fine-tuned embeddings for the next epoch's, and a new process would not have them.
+        """
+        names = [part.name for part in self.model.modules() if _learns(part)]
+        for split in (self.corpus.train, self.corpus.dev, self.corpus.test):
+            for index in range(len(split or ())):  # a loader would draw a random number
+                split[index].clear_embeddings(names)
 
     def _save(self) -> None:
         TrainingState(
@@ -129,6 +141,10 @@ class ResumePlugin(TrainerPlugin):
         else:
             with atomic_write(path) as file:
                 file.write(content)
+
+
+def _learns(part: torch.nn.Module) -> bool:
+    return isinstance(part, Embeddings) and not part.static_embeddings
 
 
 def _counters(sampler: Any) -> dict[str, Any]:
