@@ -1,13 +1,41 @@
-"""Reading and describing posts: column files, JSONL, captions, pictures by id, corpora."""
+"""Reading and describing posts: column files, JSONL, captions, pictures by id, corpora.
 
-from flair_espvr.data.captions import read_captions
-from flair_espvr.data.columns import Post, read_posts, write_posts
-from flair_espvr.data.corpora import POSTS, MultimodalCorpus, SplitSummary
-from flair_espvr.data.image_folder import ImageFolder
-from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, metadata_or_none
-from flair_espvr.data.posts import read_jsonl_posts, write_jsonl_posts
-from flair_espvr.data.region import Region
-from flair_espvr.data.twitter import TWITTER_2015, TWITTER_2017
+Names are imported on first use: processes that only read pictures start without Flair, which takes seconds.
+"""
+
+from typing import TYPE_CHECKING
+
+from flair_espvr.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from flair_espvr.data.captions import read_captions
+    from flair_espvr.data.columns import Post, read_posts, write_posts
+    from flair_espvr.data.corpora import POSTS, MultimodalCorpus, SplitSummary
+    from flair_espvr.data.image_folder import ImageFolder
+    from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, metadata_or_none
+    from flair_espvr.data.posts import read_jsonl_posts, write_jsonl_posts
+    from flair_espvr.data.region import Region
+    from flair_espvr.data.twitter import TWITTER_2015, TWITTER_2017
+
+_HOMES = {
+    "CAPTION": "metadata",
+    "IMAGE": "metadata",
+    "IMAGE_ID": "metadata",
+    "POSTS": "corpora",
+    "TWITTER_2015": "twitter",
+    "TWITTER_2017": "twitter",
+    "ImageFolder": "image_folder",
+    "MultimodalCorpus": "corpora",
+    "Post": "columns",
+    "Region": "region",
+    "SplitSummary": "corpora",
+    "metadata_or_none": "metadata",
+    "read_captions": "captions",
+    "read_jsonl_posts": "posts",
+    "read_posts": "columns",
+    "write_jsonl_posts": "posts",
+    "write_posts": "columns",
+}
 
 __all__ = [
     "CAPTION",
@@ -28,3 +56,5 @@ __all__ = [
     "write_jsonl_posts",
     "write_posts",
 ]
+
+__getattr__ = lazy_names(__name__, _HOMES)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from flair_espvr.data.pictures import content_key, picture_bytes, squashed_pixels
+from flair_espvr.data.picture_tasks import crashed, key_and_pixels_or_error, key_or_error
 from flair_espvr.data.worker_pool import WorkerPool
 from flair_espvr.embeddings.backbones import Backbone
 from flair_espvr.embeddings.region_store import RegionStore
@@ -69,7 +69,7 @@ def extract_regions(
     """
     done = Extraction()
     with WorkerPool(workers) as pool:
-        hashed = pool.map(_key_or_error, paths, crashed=_crashed)
+        hashed = pool.map(key_or_error, paths, crashed=crashed)
         missing: dict[bytes, Path] = {}
         seen = set()
         for path, key in tqdm(hashed, "Finding new pictures", len(paths), unit="picture", disable=not progress):
@@ -85,8 +85,8 @@ def extract_regions(
                     done.present += 1
                 else:
                     missing[key] = path
-        decode = partial(_decoded_or_error, image_size=backbone.image_size)
-        decoded = pool.map(decode, missing.values(), crashed=_crashed)
+        decode = partial(key_and_pixels_or_error, image_size=backbone.image_size)
+        decoded = pool.map(decode, missing.values(), crashed=crashed)
         with tqdm(desc="Computing regions", total=len(missing), unit="picture", disable=not progress) as bar:
             for batch in _batches(decoded, batch_size):
                 squares: dict[bytes, np.ndarray] = {}
@@ -102,26 +102,6 @@ def extract_regions(
                     done.added += len(squares)
                 bar.update(len(batch))
     return done
-
-
-def _key_or_error(path: Path) -> bytes | BadPictureError:
-    try:
-        return content_key(picture_bytes(path))
-    except BadPictureError as error:
-        return error
-
-
-def _decoded_or_error(path: Path, image_size: int) -> tuple[bytes, np.ndarray] | BadPictureError:
-    """A picture's content key and its pixels, from one reading of the file, so that they belong together."""
-    try:
-        content = picture_bytes(path)
-        return content_key(content), squashed_pixels(content, image_size)
-    except BadPictureError as error:
-        return error
-
-
-def _crashed(path: Path) -> BadPictureError:
-    return BadPictureError(str(path), "reading it ends the process (a defect of the decoder, or too little memory)")
 
 
 def _batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:

@@ -223,6 +223,6 @@ def test_a_file_that_changes_while_it_is_worked_on_is_stored_under_what_was_read
         path.write_bytes(other.getvalue())
         return key
 
-    monkeypatch.setattr("flair_espvr.embeddings.extraction._key_or_error", key_then_change)
+    monkeypatch.setattr("flair_espvr.embeddings.extraction.key_or_error", key_then_change)
     extract([path], tmp_path / "store", backbone)
     assert set(content(tmp_path / "store")) == {content_key(other.getvalue())}

@@ -1,0 +1,36 @@
+"""What worker processes do with picture files. Bad pictures come back as values, as everything of a worker must.
+
+Nothing here may import torch or Flair, which every worker would then wait for.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from flair_espvr.data.pictures import content_key, picture_bytes, squashed_pixels
+from flair_espvr.errors import BadPictureError
+
+
+def key_or_error(path: Path) -> bytes | BadPictureError:
+    """A picture file's content key, or why it has none."""
+    try:
+        return content_key(picture_bytes(path))
+    except BadPictureError as error:
+        return error
+
+
+def key_and_pixels_or_error(path: Path, image_size: int) -> tuple[bytes, np.ndarray] | BadPictureError:
+    """A picture file's content key and its pixels, uint8 (S,S,3), or why it cannot be read.
+
+    Both come from one reading of the file, so that they belong together.
+    """
+    try:
+        content = picture_bytes(path)
+        return content_key(content), squashed_pixels(content, image_size)
+    except BadPictureError as error:
+        return error
+
+
+def crashed(path: Path) -> BadPictureError:
+    """What stands for the result of a picture that ended its process."""
+    return BadPictureError(str(path), "reading it ends the process (a defect of the decoder, or too little memory)")
