@@ -1,10 +1,10 @@
 """`flair-espvr caption`: a sentence about each picture of a folder or a corpus, into a captions file."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from flair_espvr.commands import FOUND_BAD
+from flair_espvr.commands.bad_pictures import add_bad_list_argument, report_bad_pictures
 from flair_espvr.commands.device import chosen_device
 
 HELP = "describe the pictures of a folder or a corpus in a captions file"
@@ -22,7 +22,7 @@ has a caption for are not described again; for other settings, take another file
 To caption with a model or service of your own, see flair_espvr.data.caption_writer.caption_pictures.
 
 exit codes: 0 every picture has its caption; 1 not all was done, the message says why; 3 all was done, but some
-pictures could not be described (they are listed with the reasons); 130 stopped by Ctrl-C
+pictures could not be described (standard error says which and why); 130 stopped by Ctrl-C
 """
 
 
@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch-size", type=int, default=16, metavar="N", help="pictures at once (default: %(default)s)"
     )
     parser.add_argument("--device", help="where to compute, e.g. cpu or cuda:1 (default: a GPU if there is one)")
+    add_bad_list_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -80,8 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     failures |= caption_pictures(
         captioner, pictures, arguments.out, settings=captioner.settings, batch_size=arguments.batch_size
     )
-    for image_id, reason in failures.items():
-        print(f"{image_id}: {reason}", file=sys.stderr)
+    report_bad_pictures(failures, arguments.bad_list)
     wanted = len(pictures.keys() | failures.keys())
     print(f"{arguments.out}: captions of {wanted - len(failures):,} of {wanted:,} pictures.")
     return FOUND_BAD if failures else 0
@@ -120,7 +120,7 @@ def _pictures_in(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
     failures: dict[str, str] = {}
     for path in find_pictures(folder):
         if path.stem in pictures:
-            failures[str(path)] = f"has the image id of {pictures[path.stem]}, which was described"
+            failures[str(path)] = "another picture has this image id, and was described"
         else:
             pictures[path.stem] = path
     return pictures, failures

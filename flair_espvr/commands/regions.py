@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from flair_espvr.commands import FOUND_BAD
+from flair_espvr.commands.bad_pictures import add_bad_list_argument, report_bad_pictures
 from flair_espvr.commands.device import chosen_device
 
 HELP = "compute the picture regions of a whole corpus, once"
@@ -20,7 +21,7 @@ A run that was stopped, by Ctrl-C or by a power cut, goes on where it was when s
 To split the work over machines, give each a store of its own and --shard 1/3, 2/3, 3/3, then merge the stores.
 
 exit codes: 0 all is well; 1 nothing or not all was done, the message says why; 3 all was done, but some pictures
-cannot be read (they are listed with the reasons) or, with verify, some values are damaged; 130 stopped by Ctrl-C
+cannot be read (standard error says which and why) or, with verify, some values are damaged; 130 stopped by Ctrl-C
 """
 
 
@@ -40,9 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="where to compute, e.g. cpu or cuda:1 (default: a GPU if there is one)")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes that read pictures (default: 2)")
     parser.add_argument(
-        "--batch-size", type=int, default=32, metavar="N", help="pictures per forward pass (default: 32)"
+        "--batch-size",
+        type=int,
+        default=32,
+        metavar="N",
+        help="pictures per addition to the store, and per forward pass on a GPU (default: 32)",
     )
     parser.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="only the I-th of N parts")
+    add_bad_list_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -103,8 +109,7 @@ def _extract(arguments: argparse.Namespace) -> int:
             shard=arguments.shard,
         )
         total = len(store)
-    for path, reason in done.bad.items():
-        print(f"{path}: {reason}", file=sys.stderr)
+    report_bad_pictures(done.bad, arguments.bad_list)
     print(
         f"{arguments.store}: {total:,} pictures. Added {done.added:,}, there before {done.present:,}, "
         f"copies {done.copies:,}, of other shards {done.other_shards:,}, bad {len(done.bad):,}."

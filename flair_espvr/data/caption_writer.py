@@ -143,7 +143,7 @@ def _loaded(batch: Iterable[tuple[str, Path]], failures: dict[str, str]) -> dict
         try:
             images[image_id] = load_picture(file)
         except BadPictureError as error:
-            failures[image_id] = str(error)
+            failures[image_id] = error.reason
     return images
 
 

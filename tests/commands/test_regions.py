@@ -85,8 +85,12 @@ def test_a_corpus_goes_into_the_store_and_bad_pictures_are_listed(corpus, tmp_pa
     assert "train.txt" not in output.err
     expected = {content_key(path) for path in corpus.glob("images/[01]*")}
     assert set(content(tmp_path / "store")) == expected
-    assert command.extract(corpus, tmp_path / "store") == 3
+    assert command.extract(corpus, tmp_path / "store", "--bad-list", tmp_path / "bad.jsonl") == 3
     assert "Added 0, there before 12" in capsys.readouterr().out
+    bad = [json.loads(line) for line in (tmp_path / "bad.jsonl").read_text().splitlines()]
+    assert {record["picture"] for record in bad} == {
+        str(corpus / "images" / name) for name in ("text.jpg", "empty.png", "cut.png")
+    }
 
 
 def test_without_bad_pictures_all_is_well(tmp_path, command):
