@@ -18,7 +18,7 @@ def pictures_at_once(model: nn.Module, image_size: int) -> int:
     """Pictures that a CPU should put through a model together: as many as keep activations in `RECYCLED_BYTES`, or one.
 
     Args:
-        model: a timm model, on the CPU.
+        model: a timm model.
         image_size: pixels a side of its square input.
     """
     return max(1, RECYCLED_BYTES // largest_activation(model, image_size))
@@ -35,7 +35,8 @@ def largest_activation(model: nn.Module, image_size: int) -> int:
     hooks = [module.register_forward_hook(note) for module in model.modules()]
     try:
         with torch.no_grad():
-            model.forward_features(torch.zeros(1, 3, image_size, image_size))  # type: ignore[operator]
+            blank = torch.zeros(1, 3, image_size, image_size, device=next(model.parameters()).device)
+            model.forward_features(blank)  # type: ignore[operator]
     finally:
         for hook in hooks:
             hook.remove()
