@@ -105,6 +105,8 @@ def damage_explained() -> Iterator[None]:
     """
     try:
         yield
+    except ConfigurationError as error:  # arguments, but not the caller's
+        raise UnsafeModelError(f"the model file is damaged: {error}") from error
     except (EspvrError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # the tokenizers library panics outside of Exception
