@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flair_espvr.commands import FOUND_BAD
+from flair_espvr.commands.bad_pictures import add_bad_list_argument, report_bad_pictures
 from flair_espvr.commands.device import chosen_device
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also accept a file of Flair's own tagger, whose loader runs any code that the file holds",
     )
+    add_bad_list_argument(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no counts")
 
 
@@ -104,15 +105,10 @@ def run(arguments: argparse.Namespace) -> int:
         flair.device = chosen_device(arguments.device)
         tagger = _load(arguments.model, arguments.store, trusted=arguments.trust)
         tagging = PostTagging(tagger, posts, batch_size=arguments.batch_size)
-        try:
-            _write(tagging, tagger.label_type, format_, arguments)
-        except BrokenPipeError:
-            _drop_stdout()
-            return 0
+        _write(tagging, tagger.label_type, format_, arguments)
     bad = dict(tagging.bad_pictures)
     bad.update((str(path), "is no picture") for folder in folders for path in sorted(folder.not_pictures))
-    for name, reason in bad.items():
-        print(f"{name}: {reason}", file=sys.stderr)
+    report_bad_pictures(bad, arguments.bad_list)
     if not arguments.quiet:
         print(
             f"{arguments.out or 'standard output'}: {tagging.posts:,} posts, {tagging.pictures:,} with a picture, "
@@ -236,8 +232,3 @@ def _print(content: bytes) -> None:
         sys.stdout.buffer.flush()
     except OSError as error:
         raise OSError(error.errno, error.strerror, "standard output") from error
-
-
-def _drop_stdout() -> None:
-    """Keeps Python from complaining, at the program's end, that standard output takes no more."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
