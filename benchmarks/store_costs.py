@@ -19,7 +19,6 @@ from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegion
 from flair_espvr.data.image_folder import find_pictures
 from flair_espvr.data.picture_tasks import key_and_pixels_or_error, key_or_error
 from flair_espvr.data.pictures import content_key, squashed_pixels
-from flair_espvr.embeddings.activations import pictures_at_once
 from flair_espvr.embeddings.backbone_weights import read_weights
 from flair_espvr.embeddings.backbones import Backbone
 from flair_espvr.embeddings.extraction import extract_regions
@@ -76,7 +75,7 @@ def extraction(images: Path, backbone: Backbone, *, workers: int, rounds: int) -
     # Channels last in memory, as in `Backbone.encode`: convolutions on a CPU are then much faster than with planes.
     ready = (pixels.permute(0, 3, 1, 2).float() / 255).to(flair.device)
     on_gpu = flair.device.type == "cuda"  # where `Backbone.encode` computes in half precision
-    at_once = BATCH if on_gpu else min(BATCH, pictures_at_once(backbone.model, backbone.image_size))
+    at_once = backbone.pictures_at_once(flair.device, limit=BATCH)
 
     def extract(paths: Sequence[Path]) -> None:
         with (

@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from flair_espvr.data.picture_tasks import crashed, key_and_pixels_or_error, key_or_error
 from flair_espvr.data.worker_pool import WorkerPool
-from flair_espvr.embeddings.activations import pictures_at_once
 from flair_espvr.embeddings.backbones import Backbone
 from flair_espvr.embeddings.region_store import RegionStore
 from flair_espvr.errors import BadPictureError
@@ -69,13 +68,13 @@ def extract_regions(
         RegionStoreError: the store cannot be written.
     """
     done = Extraction()
-    at_once = pictures_at_once(backbone.model, backbone.image_size) if device.type == "cpu" else batch_size
+    at_once = backbone.pictures_at_once(device, limit=batch_size)
     with WorkerPool(workers) as pool:
         missing = _missing(paths, store, pool, done, shard=shard, progress=progress)
         decode = partial(key_and_pixels_or_error, image_size=backbone.image_size)
         decoded = pool.map(decode, missing, crashed=crashed)
         with tqdm(desc="Computing regions", total=len(missing), unit="picture", disable=not progress) as bar:
-            computed = _computed(decoded, backbone, done, device=device, at_once=min(at_once, batch_size), bar=bar)
+            computed = _computed(decoded, backbone, done, device=device, at_once=at_once, bar=bar)
             for batch in _batches(computed, batch_size):
                 store.put_many(dict(batch))
                 done.added += len(batch)
