@@ -2,7 +2,9 @@
 
 import importlib
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flair_espvr.lazy import lazy_names
 
 if TYPE_CHECKING:
     from flair_espvr.data import POSTS, TWITTER_2015, TWITTER_2017, MultimodalCorpus, Region
@@ -35,12 +37,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Imports a public name's module on first use: Flair takes seconds, and `flair-espvr --help` needs none of it."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
+# Flair takes seconds, and `flair-espvr --help` needs none of it.
+__getattr__ = lazy_names(__name__, _HOMES)
 
 if "flair" in sys.modules:
     # Flair finds models and embeddings by their class: where it is in use, ours must be known to it from the start.
