@@ -39,6 +39,10 @@ class Timing:
     wall: list[float]
     cpu: list[float]
 
+    def per(self, units: int) -> "Timing":
+        """Seconds of each of the `units` that a round consists of."""
+        return Timing([second / units for second in self.wall], [second / units for second in self.cpu])
+
     def over(self, base: "Timing") -> tuple["Spread", "Spread"]:
         """How many times as long as `base`, round by round: by the clock, and of the processor."""
         return (

@@ -11,11 +11,11 @@ import argparse
 from collections.abc import Iterator, Sequence
 
 import torch
+import torchcrf
 from flair.data import Dictionary, Sentence
-from flair.models.sequence_tagger_utils.crf import CRF as FlairCRF
+from flair.models.sequence_tagger_utils import crf as flair_crf
 from flair.models.sequence_tagger_utils.viterbi import ViterbiDecoder, ViterbiLoss
 from torch import Tensor
-from torchcrf import CRF as TorchCRF
 
 from benchmarks.speed.table import Works, compare, print_table
 from flair_espvr.nn import LinearChainCRF, bio_spans
@@ -32,7 +32,7 @@ def works(batch: int, words: int, labels: int) -> tuple[Works, Works]:
     emissions = torch.randn(batch, words, len(names), requires_grad=True)
     tags = torch.randint(0, types, (batch, words)) * 2 + 1  # begin labels: a legal sequence
 
-    ours, torchs, flairs = LinearChainCRF(names), TorchCRF(len(names), batch_first=True), _Flair(names, lengths)
+    ours, torchs, flairs = LinearChainCRF(names), torchcrf.CRF(len(names), batch_first=True), _Flair(names, lengths)
 
     def our_decode() -> None:
         ours.decode(emissions, mask)
@@ -64,7 +64,7 @@ class _Flair:
         for name in names:
             dictionary.add_item(name)
         dictionary.set_start_stop_tags()
-        self.crf = FlairCRF(dictionary, len(dictionary), init_from_state_dict=False)
+        self.crf = flair_crf.CRF(dictionary, len(dictionary), init_from_state_dict=False)
         self.criterion, self.decoder = ViterbiLoss(dictionary), ViterbiDecoder(dictionary)
         self.lengths = lengths
         self.sentences = [Sentence(["word"] * int(length)) for length in lengths]

@@ -1,4 +1,4 @@
-"""The posts that are timed: tweets where they are at hand, written ones elsewhere, with pictures that are in a store."""
+"""The posts that are timed: tweets where they are at hand, written ones elsewhere; their pictures are in a store."""
 
 from collections.abc import Sequence
 from dataclasses import replace

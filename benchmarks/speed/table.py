@@ -7,10 +7,7 @@ import torch
 
 from benchmarks.measuring import Spread, Timing, machine, timings
 
-HEADER = (
-    "| threads | what | wall, {unit} | CPU, {unit} | wall ratio | CPU ratio |\n"
-    "|---|---|---|---|---|---|"
-)
+HEADER = "| threads | what | wall, {unit} | CPU, {unit} | wall ratio | CPU ratio |\n|---|---|---|---|---|---|"
 """Ratios are those to the first row of each comparison, round by round."""
 
 Works = Mapping[str, Callable[[], Any]]
@@ -30,17 +27,18 @@ def compare(title: str, works: Works, *, rounds: int, threads: Sequence[int], pe
     before = torch.get_num_threads()
     for count in threads:
         torch.set_num_threads(count)
-        rows += rows_of(title, timings(rounds, works), threads=count, per=per)
+        measured = timings(rounds, works)
+        rows += rows_of(title, {name: timing.per(per) for name, timing in measured.items()}, threads=count)
     torch.set_num_threads(before)
     return rows
 
 
-def rows_of(title: str, measured: Mapping[str, Timing], *, threads: int, per: int) -> list[str]:
+def rows_of(title: str, measured: Mapping[str, Timing], *, threads: int) -> list[str]:
     """Rows for what was measured, in milliseconds."""
     base = next(iter(measured.values()))
     rows = []
     for name, timing in measured.items():
-        times = (Spread.of([1000 * second / per for second in seconds]) for seconds in (timing.wall, timing.cpu))
+        times = (Spread.of([1000 * second for second in seconds]) for seconds in (timing.wall, timing.cpu))
         cells = [str(threads), f"{title}: {name}", *map(str, times), *map(str, timing.over(base))]
         rows.append(f"| {' | '.join(cells)} |")
     return rows

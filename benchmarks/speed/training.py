@@ -19,7 +19,7 @@ from flair.data import Sentence
 
 from benchmarks.speed.options import parser
 from benchmarks.speed.posts import give_pictures, load_posts
-from benchmarks.speed.subjects import ReadyBatch, encoder_folder, encoder_pass, espvr_tagger, prepared
+from benchmarks.speed.subjects import ReadyBatch, encoder_folder, espvr_tagger, prepared
 from benchmarks.speed.table import Works, compare, print_table
 from flair_espvr import ESPVRTagger
 
