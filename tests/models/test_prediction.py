@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -101,10 +100,15 @@ def test_mixed_precision(
 ) -> None:
     monkeypatch.setattr(modes, "_cpu_has_bfloat16", lambda: True)
     tagger = build(regions=regions)
-    options: dict[str, Any] = {"return_probabilities_for_all_classes": True, "embedding_storage_mode": storage}
-    tagger.predict(posts, label_name="full", **options)
+    tagger.predict(posts, label_name="full", return_probabilities_for_all_classes=True)
     with encoder_dtypes(tagger) as seen:
-        tagger.predict(posts, label_name="mixed", amp=True, **options)
+        tagger.predict(
+            posts,
+            label_name="mixed",
+            return_probabilities_for_all_classes=True,
+            embedding_storage_mode=storage,
+            amp=True,
+        )
     assert seen == {torch.bfloat16 if storage == "none" else torch.float32}
     for post in posts:
         for token in post:
