@@ -10,6 +10,7 @@ by itself included, for 0 to 64 entities in 128 words, and for grids of 7 x 7 to
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from flair.data import Sentence
@@ -18,7 +19,7 @@ from benchmarks.measuring import timings
 from benchmarks.speed.options import parser
 from benchmarks.speed.posts import load_posts
 from benchmarks.speed.subjects import TYPES, encoder_folder, espvr_tagger
-from benchmarks.speed.table import Works, print_table, rows_of
+from benchmarks.speed.table import print_table, rows_of
 from flair_espvr.nn.espvr import ESPVRNetwork, VisualInput
 from flair_espvr.nn.spans import Spans
 
@@ -30,10 +31,14 @@ BATCH = 8
 PARTS = ("length", "batch", "entities", "grid")
 
 
-def lengths() -> dict[str, tuple[Callable[[], None], int]]:
-    """Predicting posts of one length, and how many words that are."""
+Counted = dict[str, tuple[Callable[[], Any], int]]
+"""Works, and how many words, posts or batches each does."""
+
+
+def lengths() -> Counted:
+    """Predicting posts of one length."""
     tagger = espvr_tagger(encoder_folder("minilm", Path()))
-    works: dict[str, tuple[Callable[[], None], int]] = {}
+    works: Counted = {}
     for length in LENGTHS:
         count = max(BATCH, 512 // length)
         posts = [Sentence(["word"] * length) for _ in range(count)]
@@ -41,22 +46,22 @@ def lengths() -> dict[str, tuple[Callable[[], None], int]]:
     return works
 
 
-def batches(posts: list[Sentence]) -> dict[str, tuple[Callable[[], None], int]]:
-    """Predicting the same posts in batches of one size after the other, and how many posts that are."""
+def batches(posts: list[Sentence]) -> Counted:
+    """Predicting the same posts in batches of one size after the other."""
     tagger = espvr_tagger(encoder_folder("minilm", Path()))
     return {f"{size} a batch": (partial(tagger.predict, posts, mini_batch_size=size), len(posts)) for size in BATCHES}
 
 
-def entities() -> Works:
+def entities() -> Counted:
     """The head with a given number of entities per post."""
     network = _network()
-    return {f"{count} entities": _head(network, words=128, entities=count, grid=12) for count in ENTITIES}
+    return {f"{count} entities": (_head(network, words=128, entities=count, grid=12), 1) for count in ENTITIES}
 
 
-def grids() -> Works:
+def grids() -> Counted:
     """The head with a given grid."""
     network = _network()
-    return {f"{side} x {side} regions": _head(network, words=20, entities=2, grid=side) for side in GRIDS}
+    return {f"{side} x {side} regions": (_head(network, words=20, entities=2, grid=side), 1) for side in GRIDS}
 
 
 def _network() -> ESPVRNetwork:
@@ -93,20 +98,19 @@ def _head(network: ESPVRNetwork, *, words: int, entities: int, grid: int) -> Cal
 
 def rows(parts: Sequence[str], posts: list[Sentence], rounds: int, threads: Sequence[int]) -> Iterator[str]:
     """One comparison after the other, the least first."""
-    sized = {"length": lengths, "batch": partial(batches, posts)}
-    plain = {"entities": entities, "grid": grids}
+    makers: dict[str, Callable[[], Counted]] = {
+        "length": lengths,
+        "batch": partial(batches, posts),
+        "entities": entities,
+        "grid": grids,
+    }
     before = torch.get_num_threads()
     for part in parts:
-        if part in sized:
-            counted = sized[part]()
-            works, units = {name: work for name, (work, _) in counted.items()}, [unit for _, unit in counted.values()]
-        else:
-            works = plain[part]()
-            units = [1] * len(works)
+        counted = makers[part]()
         for count in threads:
             torch.set_num_threads(count)
-            measured = timings(rounds, works)
-            each = {name: timing.per(unit) for (name, timing), unit in zip(measured.items(), units, strict=True)}
+            measured = timings(rounds, {name: work for name, (work, _) in counted.items()})
+            each = {name: measured[name].per(units) for name, (_, units) in counted.items()}
             yield from rows_of(part, each, threads=count)
     torch.set_num_threads(before)
 

@@ -42,11 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if turn >= 0:
                 measured[name].append(spent)
     print("| what | wall, s | CPU, s |", "|---|---|---|", sep="\n")
-    for name, spent in measured.items():
-        print(f"| {name} | {Spread.of([wall for wall, _ in spent])} | {Spread.of([cpu for _, cpu in spent])} |")
+    for name, pairs_of in measured.items():
+        print(_row(name, pairs_of))
     pairs = zip(measured["import flair, then flair_espvr"], measured["import flair"], strict=True)
     added = [(ours[0] - flairs[0], ours[1] - flairs[1]) for ours, flairs in pairs]
-    print(f"| flair_espvr adds | {Spread.of([wall for wall, _ in added])} | {Spread.of([cpu for _, cpu in added])} |")
+    print(_row("flair_espvr adds", added))
+
+
+def _row(name: str, spent: Sequence[tuple[float, float]]) -> str:
+    return f"| {name} | {Spread.of([wall for wall, _ in spent])} | {Spread.of([cpu for _, cpu in spent])} |"
 
 
 if __name__ == "__main__":

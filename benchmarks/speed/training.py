@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from flair.data import Sentence
@@ -36,7 +37,7 @@ def steps(posts: list[Sentence], folder: Path, *, pictures: bool) -> Works:
     ready = [prepared(tagger, batch) for batch in batches]
     tags = [tagger._gold_tags(batch, max(map(len, batch))) for batch in batches]
     optimizer = torch.optim.AdamW(tagger.parameters(), lr=1e-5)
-    works: dict[str, Callable[[], None]] = {
+    works: dict[str, Callable[[], Any]] = {
         "bare encoder, forward and backward": partial(encoder_steps, tagger, ready),
         "encoder, head and losses, forward and backward": partial(network_steps, tagger, ready, tags),
         "training": partial(training_steps, tagger, batches, optimizer),

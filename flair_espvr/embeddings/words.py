@@ -1,5 +1,7 @@
 """The word vectors of a batch as one tensor, from any of Flair's word-level embeddings."""
 
+from contextlib import nullcontext
+
 import flair
 import torch
 from flair.data import Sentence
@@ -26,7 +28,7 @@ def word_vectors(embeddings: TokenEmbeddings, sentences: list[Sentence], *, keep
     if isinstance(embeddings, CaptionedTransformerEmbeddings) and not keep:
         return embeddings.embed_batch(sentences)
     # What stays on the tokens must not depend on the precision of one prediction.
-    with torch.autocast(flair.device.type, enabled=not keep and torch.is_autocast_enabled(flair.device.type)):
+    with torch.autocast(flair.device.type, enabled=False) if keep else nullcontext():
         embeddings.embed(sentences)
     # One name at a time: Flair joins several by alphabet, and some embeddings of a stack change names when reloaded.
     names = embeddings.get_names()
