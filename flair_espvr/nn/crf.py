@@ -87,6 +87,8 @@ class LinearChainCRF(torch.nn.Module):
         Returns:
             Probabilities (B, M), zero where a span is masked. They carry no gradient.
         """
+        if spans.mask.shape[1] == 0:
+            return emissions.new_zeros(spans.mask.shape, dtype=torch.float32)
         posterior = self._posterior(emissions, mask)
         type_index = spans.type.unsqueeze(-1)  # (B, M, 1)
         position = torch.arange(emissions.shape[1], device=emissions.device)

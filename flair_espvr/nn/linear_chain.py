@@ -5,6 +5,7 @@ and `end` (L,). Minus infinity marks what is impossible, as long as every label 
 bool marks the words; present words come first and each sentence has at least one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,30 +22,36 @@ def log_likelihood(
     score = start[tags[:, 0]] + end[last]
     score = score + torch.where(mask, words, 0.0).sum(dim=1) + torch.where(mask[:, 1:], steps, 0.0).sum(dim=1)
 
-    total = start + emissions[:, 0]  # (B, L), over all paths that end in a label
-    for step in range(1, emissions.shape[1]):
-        extended = (total.unsqueeze(2) + transitions).logsumexp(dim=1) + emissions[:, step]
-        total = torch.where(mask[:, step].unsqueeze(1), extended, total)
-    return score - (total + end).logsumexp(dim=1)
+    first, *others = emissions.unbind(1)
+    totals = [start + first]  # (B, L) of each word, over all paths that end in a label there
+    for word in others:
+        totals.append((totals[-1].unsqueeze(2) + transitions).logsumexp(dim=1) + word)
+    return score - (_at_last_word(totals, mask) + end).logsumexp(dim=1)
 
 
 def best_path(emissions: Tensor, mask: Tensor, transitions: Tensor, start: Tensor, end: Tensor) -> Tensor:
     """Viterbi: the labels with the highest score, (B, T) long; the last word's label is repeated where masked."""
     unchanged = torch.arange(emissions.shape[2], device=emissions.device)
-    score = start + emissions[:, 0]  # (B, L)
-    pointers = []
-    for step in range(1, emissions.shape[1]):
-        best, previous = (score.unsqueeze(2) + transitions).max(dim=1)  # (B, L), each next label's best predecessor
-        present = mask[:, step].unsqueeze(1)
-        score = torch.where(present, best + emissions[:, step], score)
-        pointers.append(torch.where(present, previous, unchanged))
+    first, *others = emissions.unbind(1)
+    scores = [start + first]  # (B, L) of each word, of the best path that ends in a label there
+    pointers = [unchanged.expand_as(first)]
+    for word in others:
+        best, previous = (scores[-1].unsqueeze(2) + transitions).max(dim=1)  # each label's best predecessor
+        scores.append(best + word)
+        pointers.append(previous)
 
-    label = (score + end).argmax(dim=1, keepdim=True)  # (B, 1)
+    label = (_at_last_word(scores, mask) + end).argmax(dim=1, keepdim=True)  # (B, 1)
     path = [label]
-    for pointer in reversed(pointers):
+    for pointer in torch.where(mask.unsqueeze(2), torch.stack(pointers, dim=1), unchanged).unbind(1)[:0:-1]:
         label = pointer.gather(1, label)
         path.append(label)
     return torch.cat(path[::-1], dim=1)
+
+
+def _at_last_word(scores: Sequence[Tensor], mask: Tensor) -> Tensor:
+    """Of the scores (B, L) of each of T words those of each sentence's last word, (B, L)."""
+    last = mask.sum(dim=1).view(-1, 1, 1) - 1
+    return torch.take_along_dim(torch.stack(list(scores), dim=1), last, dim=1).squeeze(1)
 
 
 @dataclass(frozen=True)
