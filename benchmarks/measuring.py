@@ -5,7 +5,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -27,23 +27,56 @@ class Spread:
         return f"{self.median:.3g} ({self.least:.3g} to {self.greatest:.3g})"
 
 
-def in_turns(rounds: int, *works: Callable[[], Any], untimed: int = 1) -> list[list[float]]:
-    """Seconds of every round of each work; in a round each is done once, in an order that turns from round to round.
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of every round of one work.
+
+    Attributes:
+        wall: by the clock; other processes on the machine lengthen them.
+        cpu: of the processor, over all threads of this process; other processes hardly touch them.
+    """
+
+    wall: list[float]
+    cpu: list[float]
+
+    def per(self, units: int) -> "Timing":
+        """Seconds of each of the `units` that a round consists of."""
+        return Timing([second / units for second in self.wall], [second / units for second in self.cpu])
+
+    def over(self, base: "Timing") -> tuple["Spread", "Spread"]:
+        """How many times as long as `base`, round by round: by the clock, and of the processor."""
+        return (
+            Spread.of([mine / other for mine, other in zip(self.wall, base.wall, strict=True)]),
+            Spread.of([mine / other for mine, other in zip(self.cpu, base.cpu, strict=True)]),
+        )
+
+
+def timings(rounds: int, works: Mapping[str, Callable[[], Any]], *, untimed: int = 1) -> dict[str, Timing]:
+    """Times of every work by name; in a round each is done once, in an order that turns from round to round.
 
     Args:
         rounds: timed rounds.
         works: what to time.
         untimed: rounds before those, which fill caches.
     """
-    seconds: list[list[float]] = [[] for _ in works]
+    result = {name: Timing([], []) for name in works}
+    names = list(works)
     for turn in range(-untimed, rounds):
-        for place in range(len(works)):
-            chosen = (place + turn) % len(works)
-            start = time.perf_counter()
-            works[chosen]()
+        for place in range(len(names)):
+            name = names[(place + turn) % len(names)]
+            wall, cpu = time.perf_counter(), time.process_time()
+            works[name]()
+            cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
             if turn >= 0:
-                seconds[chosen].append(time.perf_counter() - start)
-    return seconds
+                result[name].wall.append(wall)
+                result[name].cpu.append(cpu)
+    return result
+
+
+def in_turns(rounds: int, *works: Callable[[], Any], untimed: int = 1) -> list[list[float]]:
+    """The wall seconds of `timings` for works without names, in their order."""
+    named = {str(place): work for place, work in enumerate(works)}
+    return [timing.wall for timing in timings(rounds, named, untimed=untimed).values()]
 
 
 def machine(*packages: str) -> str:

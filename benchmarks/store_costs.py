@@ -50,7 +50,7 @@ def reading(folder: Path, *, pictures: int, rounds: int) -> list[str]:
     folder.mkdir()
     choose = random.Random(0)
     keys = [choose.randbytes(16) for _ in range(pictures)]
-    store = _random_store(folder / "store", keys)
+    store = random_store(folder / "store", keys)
     np.save(folder / "flat.npy", store.get_many(keys)[0])
     flat = np.load(folder / "flat.npy", mmap_mode="r")
 
@@ -124,7 +124,7 @@ def training(folder: Path, *, posts: int, rounds: int, encoder: str | None = Non
     write_scenes(folder, train=posts, valid=1, test=1)
     corpus = MultimodalCorpus(folder, images=folder / IMAGES)
     sentences = list(corpus.train)
-    with _random_store(folder / "store", [content_key(path) for path in find_pictures(folder / IMAGES)]):
+    with random_store(folder / "store", [content_key(path) for path in find_pictures(folder / IMAGES)]):
         pass
     regions = _TimedRegions(folder / "store")
     labels = corpus.make_label_dictionary("ner", add_unk=False)
@@ -185,6 +185,17 @@ class _Clock:
         self.thread_seconds.append(time.thread_time() - start)
 
 
+def random_store(folder: Path, keys: Sequence[bytes], *, header: RegionHeader = HEADER) -> RegionStore:
+    """A new store with random features for these keys."""
+    rng = np.random.default_rng(0)
+    store = RegionStore(folder, header=header, writable=True)
+    for start in range(0, len(keys), BATCH):
+        store.put_many(
+            {key: rng.standard_normal(header.shape, dtype=np.float32) for key in keys[start : start + BATCH]}
+        )
+    return store
+
+
 class _TimedRegions(ImageRegionEmbeddings):
     """Notes how many seconds each call of `regions` took."""
 
@@ -197,17 +208,6 @@ class _TimedRegions(ImageRegionEmbeddings):
         batch = super().regions(sentences)
         self.seconds.append(time.perf_counter() - start)
         return batch
-
-
-def _random_store(folder: Path, keys: Sequence[bytes]) -> RegionStore:
-    """A new store with features for these keys."""
-    rng = np.random.default_rng(0)
-    store = RegionStore(folder, header=HEADER, writable=True)
-    for start in range(0, len(keys), BATCH):
-        store.put_many(
-            {key: rng.standard_normal(HEADER.shape, dtype=np.float32) for key in keys[start : start + BATCH]}
-        )
-    return store
 
 
 def _epoch(tagger: ESPVRTagger, sentences: list[Sentence], optimizer: torch.optim.Optimizer) -> None:

@@ -12,8 +12,11 @@ from flair.embeddings.base import register_embeddings
 from transformers import PreTrainedTokenizerBase
 
 from flair_espvr.data.metadata import CAPTION, metadata_or_none
-from flair_espvr.embeddings.wordpieces import encode_captioned, pool_wordpieces
+from flair_espvr.embeddings.wordpieces import captioned_lengths, encode_captioned, pool_wordpieces
 from flair_espvr.errors import ConfigurationError
+
+MEASURED_AT_ONCE = 1024
+"""Sentences whose wordpieces are in memory while lengths are counted."""
 
 
 @register_embeddings
@@ -91,7 +94,8 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
 
         Returns:
             `input_ids`, `attention_mask`, `word_ids` (B,S), where a word id is the word's position in the sentence and
-            -100 everywhere else, `token_lengths` (B,) and, where the encoder has segments, `token_type_ids` (B,S).
+            -100 everywhere else, `token_lengths` (B,), which stays on the CPU, and, where the encoder has segments,
+            `token_type_ids` (B,S).
         """
         if self.context_length > 0:
             Sentence.set_context_for_sentences(sentences)
@@ -111,12 +115,13 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
             "input_ids": [encoding.ids for encoding in encodings],
             "attention_mask": [encoding.attention_mask for encoding in encodings],
             "word_ids": word_ids,
-            "token_lengths": [len(sentence) for sentence in sentences],
         }
         if self._has_segments:
             columns["token_type_ids"] = [encoding.type_ids for encoding in encodings]
         device = device or flair.device
-        return {key: torch.tensor(rows).to(device, non_blocking=True) for key, rows in columns.items()}
+        tensors = {key: torch.tensor(rows).to(device, non_blocking=True) for key, rows in columns.items()}
+        # The size of the result depends on the lengths: on the device, it would have to be waited for.
+        return {**tensors, "token_lengths": torch.tensor([len(sentence) for sentence in sentences])}
 
     def forward(
         self,
@@ -143,9 +148,18 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.fine_tune and self.training):
             return self(**tensors)["token_embeddings"]
 
-    def input_length(self, sentence: Sentence) -> int:
-        """Words that the encoder reads for a sentence, its caption's included: for batches of like lengths."""
-        return len(sentence) + len(self._caption_words(sentence) or ())
+    def input_lengths(self, sentences: Sequence[Sentence]) -> list[int]:
+        """Wordpieces that the encoder reads for each sentence alone, caption included: for batches of like lengths."""
+        lengths = []
+        for start in range(0, len(sentences), MEASURED_AT_ONCE):
+            some = sentences[start : start + MEASURED_AT_ONCE]
+            lengths += captioned_lengths(
+                self.tokenizer,
+                [[token.text for token in self._expand_sentence_with_context(sentence)[0]] for sentence in some],
+                [self._caption_words(sentence) for sentence in some],
+                max_caption_tokens=self.max_caption_tokens,
+            )
+        return lengths
 
     def used_tokens(self, sentence: Sentence) -> list[str]:
         """All words that the encoder reads for a sentence besides Flair's context: its own and its caption's."""

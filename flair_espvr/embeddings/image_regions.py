@@ -37,12 +37,14 @@ class RegionBatch:
         regions: float32 (B,R,Dv), row-major over the grid.
         present: bool (B,), False where a sentence has no usable picture; its vectors are zeros.
         grid: (H, W), with R = H*W.
+        count: how many sentences have a usable picture: `present` summed, without asking the device.
     """
 
     pooled: Tensor
     regions: Tensor
     present: Tensor
     grid: tuple[int, int]
+    count: int
 
 
 @register_embeddings
@@ -161,9 +163,18 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         rows[-1] = 0  # stands for no picture
         usable = self._fill(rows[:-1], wanted, sources)
         places: dict[bytes | None, int] = {key: place for place, key in enumerate(wanted) if usable[place]}
-        chosen = torch.tensor([places.get(key, len(wanted)) for key in keys], dtype=torch.long, device=flair.device)
-        batch = torch.from_numpy(rows).to(flair.device)[chosen].float()  # (B,1+R,Dv)
-        return RegionBatch(batch[:, 0], batch[:, 1:], chosen < len(wanted), self.header.grid)
+        chosen = [places.get(key, len(wanted)) for key in keys]
+        present = [place < len(wanted) for place in chosen]
+        # Where every sentence has a picture of its own, the rows stand in place already.
+        batch = torch.from_numpy(rows[:-1] if chosen == list(range(len(wanted))) else rows[chosen])  # (B,1+R,Dv)
+        batch = batch.to(flair.device, non_blocking=True)
+        return RegionBatch(
+            batch[:, 0].float(),
+            batch[:, 1:].float(),
+            torch.tensor(present).to(flair.device, non_blocking=True),
+            self.header.grid,
+            sum(present),
+        )
 
     def backbone_state(self) -> Weights:
         """The backbone's weights on the CPU, for a model file that must work without timm's; builds it if needed."""

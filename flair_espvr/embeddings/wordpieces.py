@@ -3,7 +3,7 @@
 Axis letters: B sentences, T words, S wordpieces (special tokens, caption and padding included), D state size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
@@ -54,28 +54,10 @@ def encode_captioned(
     Returns:
         One encoding per post, padded to the longest or to `pad_to`.
     """
-    backend = tokenizer.backend_tokenizer
-    backend.no_truncation()
-    backend.no_padding()
-    limit = tokenizer.model_max_length if tokenizer.model_max_length < LARGE_INTEGER else None
-    text_parts = backend.encode_batch(list(texts), is_pretokenized=True, add_special_tokens=False)
-    caption_parts = iter(
-        backend.encode_batch([words for words in captions if words], is_pretokenized=True, add_special_tokens=False)
-    )
-
     encodings, text_lengths = [], []
-    for text, words in zip(text_parts, captions, strict=True):
-        caption = next(caption_parts) if words else None
-        if caption is not None:
-            room = len(caption) if max_caption_tokens is None else max_caption_tokens
-            if limit is not None:
-                room = min(room, limit - tokenizer.num_special_tokens_to_add(pair=True) - len(text))
-            caption.truncate(max(0, room))
-            caption = caption if len(caption) > 0 else None
-        if caption is None and limit is not None:
-            text.truncate(max(0, limit - tokenizer.num_special_tokens_to_add(pair=False)))
+    for text, caption in _fitting_parts(tokenizer, texts, captions, max_caption_tokens):
         text_lengths.append(sum(word is not None for word in text.word_ids))
-        encodings.append(backend.post_process(text, caption, add_special_tokens=True))
+        encodings.append(tokenizer.backend_tokenizer.post_process(text, caption, add_special_tokens=True))
 
     longest = max(pad_to, *(len(encoding) for encoding in encodings))
     for encoding in encodings:
@@ -90,6 +72,49 @@ def encode_captioned(
         CaptionedEncoding(encoding.ids, encoding.type_ids, encoding.attention_mask, _text_word_ids(encoding, length))
         for encoding, length in zip(encodings, text_lengths, strict=True)
     ]
+
+
+def captioned_lengths(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[Sequence[str]],
+    captions: Sequence[Sequence[str] | None],
+    *,
+    max_caption_tokens: int | None = None,
+) -> list[int]:
+    """How many wordpieces `encode_captioned` gives each post before padding, special tokens included."""
+    special = {pair: tokenizer.num_special_tokens_to_add(pair=pair) for pair in (False, True)}
+    return [
+        len(text) + (len(caption) if caption is not None else 0) + special[caption is not None]
+        for text, caption in _fitting_parts(tokenizer, texts, captions, max_caption_tokens)
+    ]
+
+
+def _fitting_parts(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[Sequence[str]],
+    captions: Sequence[Sequence[str] | None],
+    max_caption_tokens: int | None,
+) -> Iterator[tuple[Encoding, Encoding | None]]:
+    """The wordpieces of each post and of its caption, if any of it is left, cut to what the encoder has room for."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    limit = tokenizer.model_max_length if tokenizer.model_max_length < LARGE_INTEGER else None
+    text_parts = backend.encode_batch(list(texts), is_pretokenized=True, add_special_tokens=False)
+    caption_parts = iter(
+        backend.encode_batch([words for words in captions if words], is_pretokenized=True, add_special_tokens=False)
+    )
+    for text, words in zip(text_parts, captions, strict=True):
+        caption = next(caption_parts) if words else None
+        if caption is not None:
+            room = len(caption) if max_caption_tokens is None else max_caption_tokens
+            if limit is not None:
+                room = min(room, limit - tokenizer.num_special_tokens_to_add(pair=True) - len(text))
+            caption.truncate(max(0, room))
+            caption = caption if len(caption) > 0 else None
+        if caption is None and limit is not None:
+            text.truncate(max(0, limit - tokenizer.num_special_tokens_to_add(pair=False)))
+        yield text, caption
 
 
 def _text_word_ids(encoding: Encoding, text_length: int) -> list[int | None]:

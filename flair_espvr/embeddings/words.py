@@ -1,5 +1,8 @@
 """The word vectors of a batch as one tensor, from any of Flair's word-level embeddings."""
 
+from contextlib import nullcontext
+
+import flair
 import torch
 from flair.data import Sentence
 from flair.embeddings import TokenEmbeddings
@@ -11,7 +14,7 @@ from flair_espvr.embeddings.captioned_transformer import CaptionedTransformerEmb
 def word_vectors(embeddings: TokenEmbeddings, sentences: list[Sentence], *, keep: bool = False) -> torch.Tensor:
     """Embeds a batch.
 
-    A captioned transformer that is being fine-tuned hands its tensor over as it is. Every other kind goes through
+    A captioned transformer hands its tensor over as it is. Every other kind, and what is to be kept, goes through
     Flair's tokens, where static vectors of an earlier epoch may already wait.
 
     Args:
@@ -22,9 +25,11 @@ def word_vectors(embeddings: TokenEmbeddings, sentences: list[Sentence], *, keep
     Returns:
         (B,T,D), zero-padded, T the longest sentence.
     """
-    if isinstance(embeddings, CaptionedTransformerEmbeddings) and not keep and not embeddings.static_embeddings:
+    if isinstance(embeddings, CaptionedTransformerEmbeddings) and not keep:
         return embeddings.embed_batch(sentences)
-    embeddings.embed(sentences)
+    # What stays on the tokens must not depend on the precision of one prediction.
+    with torch.autocast(flair.device.type, enabled=False) if keep else nullcontext():
+        embeddings.embed(sentences)
     # One name at a time: Flair joins several by alphabet, and some embeddings of a stack change names when reloaded.
     names = embeddings.get_names()
     rows = [

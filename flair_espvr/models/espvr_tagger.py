@@ -1,5 +1,6 @@
 """ESPVR as a Flair model: entity spans position visual regions (Findings of EMNLP 2023)."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from flair_espvr.errors import ConfigurationError
 from flair_espvr.models.checkpoint import from_plain, write_checkpoint
 from flair_espvr.models.embedding_state import rebuild
 from flair_espvr.models.grounding import picture_regions
-from flair_espvr.models.multimodal_tagger import Entity, MultimodalTagger, Prediction, evaluating
+from flair_espvr.models.modes import evaluating
+from flair_espvr.models.multimodal_tagger import Entity, MultimodalTagger, Prediction
 from flair_espvr.nn.espvr import SPAN_LABELS, ESPVRNetwork, ESPVROutput, Positioning, Regions, VisualInput
 from flair_espvr.nn.positioning import RegionPositions
 from flair_espvr.nn.spans import Spans, bio_spans
@@ -135,7 +137,10 @@ class ESPVRTagger(MultimodalTagger):
         return Prediction(self._entities(spans, scores, regions), losses, probabilities)
 
     def position_regions(self, sentences: list[Sentence]) -> RegionPositions | None:
-        """Where the fusion looks for B non-empty sentences (b_c, b_l and v); None unless regions are positioned."""
+        """Where the fusion looks for B non-empty sentences (b_c, b_l and v).
+
+        None unless regions are positioned and a sentence has a picture.
+        """
         with torch.no_grad(), evaluating(self):
             output, _ = self(sentences)
         return output.positions
@@ -177,38 +182,35 @@ class ESPVRTagger(MultimodalTagger):
         if self.region_embeddings is None:
             return None
         batch = self.region_embeddings.regions(sentences)
-        return VisualInput(batch.regions, batch.present, batch.grid)
+        return VisualInput(batch.regions, batch.present, batch.grid) if batch.count else None
 
     def _span_tags(self, tags: torch.Tensor) -> torch.Tensor:
         """Typed tag ids to ids over `SPAN_LABELS`."""
         plain = [SPAN_LABELS.index(name[0]) for name in self.tags.names]
-        return torch.tensor(plain, device=tags.device)[tags]
+        return torch.tensor(plain).to(tags.device, non_blocking=True)[tags]
 
     def _gold_spans(self, tags: torch.Tensor) -> Spans:
         crf = self.network.tag_crf
         return bio_spans(tags, torch.ones_like(tags, dtype=torch.bool), begin=crf.begin, inside=crf.inside)
 
-    def _entity_regions(
-        self, output: ESPVROutput, spans: Spans, visual: VisualInput | None
-    ) -> list[list[Region | None]]:
-        """Each entity's own region, M per sentence; None where there is no picture."""
+    def _entity_regions(self, output: ESPVROutput, spans: Spans, visual: VisualInput | None) -> torch.Tensor:
+        """The fields of each entity's own region, (B,M,5); NaN where there is no picture."""
         batch, entities = spans.mask.shape
         if visual is None:
-            return [[None] * entities] * batch
+            return output.text.new_full((batch, entities, 5), torch.nan, dtype=torch.float32)
         positions = self.network.position_entities(output, spans, visual)
         regions = picture_regions(positions, grid=visual.grid, window=self.network.window)
-        return [regions[row * entities : (row + 1) * entities] for row in range(batch)]
+        return regions.unflatten(0, (batch, entities))
 
-    def _entities(self, spans: Spans, scores: torch.Tensor, regions: list[list[Region | None]]) -> list[list[Entity]]:
-        fields = [tensor.tolist() for tensor in (spans.start, spans.end, spans.type, scores, spans.mask)]
-        return [
-            [
-                Entity(start, end, self.tags.types[type_], score, region)
-                for start, end, type_, score, exists, region in zip(*row, strict=True)
-                if exists
-            ]
-            for row in zip(*fields, regions, strict=True)
-        ]
+    def _entities(self, spans: Spans, scores: torch.Tensor, regions: torch.Tensor) -> list[list[Entity]]:
+        """What was found, fetched from the device in one piece."""
+        fields = torch.stack([spans.mask, spans.start, spans.end, spans.type, scores], dim=-1)  # (B,M,5)
+        rows = torch.cat([fields, regions], dim=-1).tolist()
+        return [[self._entity(*entity) for exists, *entity in row if exists] for row in rows]
+
+    def _entity(self, start: float, end: float, type_: float, score: float, *region: float) -> Entity:
+        support = None if math.isnan(region[0]) else Region(*region)
+        return Entity(int(start), int(end), self.tags.types[int(type_)], score, support)
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -2,11 +2,10 @@
 
 import torch
 
-from flair_espvr.data.region import Region
 from flair_espvr.nn.positioning import RegionPositions, window_size
 
 
-def picture_regions(positions: RegionPositions, *, grid: tuple[int, int], window: int) -> list[Region | None]:
+def picture_regions(positions: RegionPositions, *, grid: tuple[int, int], window: int) -> torch.Tensor:
     """The window of each row as fractions of the picture, which was squashed onto the grid.
 
     Args:
@@ -15,25 +14,21 @@ def picture_regions(positions: RegionPositions, *, grid: tuple[int, int], window
         window: edge of the windows, in regions.
 
     Returns:
-        N regions, each with the share of its entities' attention that falls inside; None for a row without an entity.
+        (N,5): the fields of a `Region`, whose score is the share of its entities' attention that falls inside; NaN in a
+        row without an entity.
     """
     height, width = grid
     rows, columns = window_size(grid, window)
-    edges = torch.stack(
+    attention = positions.scores.mean(dim=1)  # (N,R)
+    inside = (attention * positions.mask).sum(dim=-1).clamp(max=1.0)  # rounding may add up to a little more
+    fields = torch.stack(
         [
             positions.left / width,
             positions.top / height,
             (positions.left + columns) / width,
             (positions.top + rows) / height,
+            inside,
         ],
         dim=-1,
-    )  # (N,4)
-    attention = positions.scores.mean(dim=1)  # (N,R)
-    inside = (attention * positions.mask).sum(dim=-1).clamp(max=1.0)  # rounding may add up to a little more
-    exists = positions.mask.any(dim=-1)
-    return [
-        Region(left, top, right, bottom, score) if there else None
-        for (left, top, right, bottom), score, there in zip(
-            edges.tolist(), inside.tolist(), exists.tolist(), strict=True
-        )
-    ]
+    )
+    return fields.masked_fill(~positions.mask.any(dim=-1, keepdim=True), torch.nan)

@@ -3,7 +3,6 @@
 import inspect
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from flair.data import Corpus, Dictionary, Label, Sentence, _iter_dataset
 from flair.embeddings import TokenEmbeddings
 from flair.nn import Classifier
-from flair.training_utils import store_embeddings
+from flair.training_utils import Result, store_embeddings
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
@@ -23,6 +22,7 @@ from flair_espvr.embeddings.captioned_transformer import CaptionedTransformerEmb
 from flair_espvr.embeddings.words import word_vectors
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
 from flair_espvr.models.allowance import Allowance
+from flair_espvr.models.batches import batches_by_length
 from flair_espvr.models.bio_tags import BioTags
 from flair_espvr.models.checkpoint import (
     check_format,
@@ -34,6 +34,7 @@ from flair_espvr.models.checkpoint import (
 )
 from flair_espvr.models.embedding_state import rebuild, savable
 from flair_espvr.models.model_card import ModelFacts
+from flair_espvr.models.modes import evaluating, mixed_precision, without_gradients
 from flair_espvr.models.pretrained import push, read_pretrained, write_pretrained
 
 
@@ -136,6 +137,9 @@ class MultimodalTagger(Classifier[Sentence]):
         label_name: str | None = None,
         return_loss: bool = False,
         embedding_storage_mode: str | None = "none",
+        *,
+        max_tokens: int | None = None,
+        amp: bool = False,
     ) -> tuple[torch.Tensor, int] | None:
         """Adds entity labels, each with its score and, where a picture was used, its `"region"` metadata.
 
@@ -148,6 +152,9 @@ class MultimodalTagger(Classifier[Sentence]):
                 replaced, all others stay.
             return_loss: also compute the loss against the gold labels.
             embedding_storage_mode: Flair's `"none"`, `"cpu"` or `"gpu"`.
+            max_tokens: fill batches, in place of `mini_batch_size`, to this many wordpieces (words, for embeddings
+                without wordpieces), captions and padding included.
+            amp: mixed precision, see `mixed_precision`: faster, and almost always the same tags.
 
         Returns:
             Summed loss and word count with `return_loss`, else None.
@@ -158,17 +165,14 @@ class MultimodalTagger(Classifier[Sentence]):
         elif isinstance(sentences, Dataset):
             sentences = list(_iter_dataset(sentences))
         Sentence.set_context_for_sentences(sentences)
-        ordered = sorted(
-            (sentence for sentence in sentences if len(sentence) > 0), key=self._input_length, reverse=True
-        )
-        starts = range(0, len(ordered), mini_batch_size)
+        batches = self._batches(sentences, mini_batch_size, max_tokens)
+        keep = embedding_storage_mode not in (None, "none")
         loss, words = torch.zeros(1, device=flair.device), 0
-        with torch.no_grad(), evaluating(self):
-            for start in tqdm(starts, desc="Tagging", unit="batch", disable=not verbose):
-                batch = ordered[start : start + mini_batch_size]
+        with without_gradients(keep_embeddings=keep), evaluating(self), mixed_precision(flair.device, enabled=amp):
+            for batch in tqdm(batches, desc="Tagging", unit="batch", disable=not verbose):
                 prediction = self.predict_batch(
                     batch,
-                    keep_embeddings=embedding_storage_mode not in (None, "none"),
+                    keep_embeddings=keep,
                     with_losses=return_loss,
                     with_probabilities=return_probabilities_for_all_classes,
                 )
@@ -181,6 +185,20 @@ class MultimodalTagger(Classifier[Sentence]):
                     words += sum(len(sentence) for sentence in batch)
                 store_embeddings(batch, embedding_storage_mode)
         return (loss, words) if return_loss else None
+
+    def evaluate(
+        self, data_points: list[Sentence] | Dataset[Sentence], *arguments: Any, amp: bool = False, **options: Any
+    ) -> Result:
+        """Flair's evaluation of `predict`.
+
+        Args:
+            data_points: labelled sentences.
+            arguments: the further ones of Flair's `evaluate`.
+            amp: mixed precision, as in `predict`.
+            options: those of Flair's `evaluate` that are given by name.
+        """
+        with mixed_precision(flair.device, enabled=amp):
+            return super().evaluate(data_points, *arguments, **options)
 
     def get_used_tokens(
         self, corpus: Corpus[Sentence], context_length: int = 0, respect_document_boundaries: bool = True
@@ -252,18 +270,27 @@ class MultimodalTagger(Classifier[Sentence]):
     def _word_vectors(self, sentences: list[Sentence], *, keep: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Word vectors (B,T,D_enc) and which of them are words (B,T)."""
         words = word_vectors(self.embeddings, sentences, keep=keep)
-        lengths = torch.tensor([len(sentence) for sentence in sentences], device=words.device)
+        lengths = torch.tensor([len(sentence) for sentence in sentences]).to(words.device, non_blocking=True)
         return words, torch.arange(words.shape[1], device=words.device) < lengths[:, None]
 
     def _gold_tags(self, sentences: list[Sentence], words: int) -> torch.Tensor:
         """Gold tag ids (B,T) of the `label_type` spans, `"O"` on padding."""
         rows = [self.tags.encode(sentence_entities(sentence, self.label_type), words) for sentence in sentences]
-        return torch.tensor(rows, device=flair.device)
+        return torch.tensor(rows).to(flair.device, non_blocking=True)
 
-    def _input_length(self, sentence: Sentence) -> int:
+    def _batches(
+        self, sentences: Sequence[Sentence], mini_batch_size: int, max_tokens: int | None
+    ) -> list[list[Sentence]]:
+        """The sentences that have words, in batches of like lengths."""
+        sentences = [sentence for sentence in sentences if len(sentence) > 0]
+        if max_tokens is None and len(sentences) <= mini_batch_size:
+            return [sentences] if sentences else []
         if isinstance(self.embeddings, CaptionedTransformerEmbeddings):
-            return self.embeddings.input_length(sentence)
-        return len(sentence)
+            lengths = self.embeddings.input_lengths(sentences)
+        else:
+            lengths = [len(sentence) for sentence in sentences]
+        places = batches_by_length(lengths, mini_batch_size=mini_batch_size, max_tokens=max_tokens)
+        return [[sentences[place] for place in batch] for batch in places]
 
     def _add_distributions(self, sentences: list[Sentence], probabilities: torch.Tensor, label_name: str) -> None:
         for sentence, rows in zip(sentences, probabilities.tolist(), strict=True):
@@ -294,17 +321,6 @@ class MultimodalTagger(Classifier[Sentence]):
                 **state["hyperparameters"],
                 **kwargs,
             )
-
-
-@contextmanager
-def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode for the block: a prediction must not depend on dropout."""
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)
 
 
 def _label(sentence: Sentence, entities: Sequence[Entity], label_name: str) -> None:

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torchcrf import CRF
 
-from flair_espvr.nn.linear_chain import PosteriorChain, best_path, posterior_chain
+from flair_espvr.nn.linear_chain import PosteriorChain, best_path, log_likelihood, posterior_chain
 from flair_espvr.nn.spans import Spans
 
 
 class LinearChainCRF(torch.nn.Module):
-    """pytorch-crf's CRF with the illegal transitions of BIO2 at minus infinity, and what it lacks for prediction.
+    """pytorch-crf's parameters with the illegal transitions of BIO2 at minus infinity, in loss, decoding and posterior.
 
     O -> I-X, B-X -> I-Y, I-X -> I-Y and I-X at the start have no probability, whatever the emissions: the loss is that
     of a distribution over legal sequences only, and decoding gives nothing else. All is computed in float32, also
@@ -61,15 +61,9 @@ class LinearChainCRF(torch.nn.Module):
 
     def loss(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         """Negative log-likelihood of `tags` (B, T) long, which must be legal BIO2, for each sentence: (B,)."""
-        transitions, start, _ = self._chain()
-        # torchcrf multiplies masked scores by zero, which minus infinity and what stands in the padding survive.
-        tags = tags.masked_fill(~mask, self.outside)
-        constrained = {"transitions": transitions, "start_transitions": start}
+        tags = tags.masked_fill(~mask, self.outside)  # "O" follows any label: no masked step is minus infinity
         with torch.autocast(emissions.device.type, enabled=False):
-            likelihood: Tensor = torch.func.functional_call(
-                self.crf, constrained, (_clean(emissions, mask), tags), {"mask": mask, "reduction": "none"}
-            )
-        return -likelihood
+            return -log_likelihood(_clean(emissions, mask), tags, mask, *self._chain())
 
     @torch.no_grad()
     def decode(self, emissions: Tensor, mask: Tensor) -> Tensor:
@@ -93,6 +87,8 @@ class LinearChainCRF(torch.nn.Module):
         Returns:
             Probabilities (B, M), zero where a span is masked. They carry no gradient.
         """
+        if spans.mask.shape[1] == 0:
+            return emissions.new_zeros(spans.mask.shape, dtype=torch.float32)
         posterior = self._posterior(emissions, mask)
         type_index = spans.type.unsqueeze(-1)  # (B, M, 1)
         position = torch.arange(emissions.shape[1], device=emissions.device)

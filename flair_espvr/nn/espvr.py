@@ -48,8 +48,8 @@ class ESPVROutput:
         text: (B,T,D) the words after self-attention.
         mask: (B,T) bool, True on words.
         tag_emissions: (B,T,L).
-        span_emissions: (B,T,3) over `SPAN_LABELS`, or None without visual regions.
-        regions: (B,R,D) projected regions, or None.
+        span_emissions: (B,T,3) over `SPAN_LABELS`, or None with `regions="none"`.
+        regions: (B,R,D) projected regions, or None where no sentence has a picture.
         positions: what was positioned for fusion, or None where nothing was.
     """
 
@@ -121,16 +121,20 @@ class ESPVRNetwork(torch.nn.Module):
         Args:
             words: (B,T,D_enc) encoder states of the words.
             mask: (B,T) bool, True on words.
-            visual: the batch's pictures; None with `regions="none"`.
+            visual: the batch's pictures; None where no sentence has one.
             spans: entity spans to position with in place of the predicted ones (teacher forcing).
 
         Returns:
             Emissions and what led to them.
         """
         text = self.text_encoder(words, mask)  # (B,T,D)
-        if visual is None:
+        if self.region_use == "none":
             return ESPVROutput(text, mask, self.tag_emissions(self.dropout(text)))
         span_emissions = self.span_emissions(self.dropout(text))  # (B,T,3)
+        if visual is None:
+            nothing = text.new_zeros(text.shape[0], 0, text.shape[2])
+            fused = self.fusion(text, mask, nothing, mask[:, :0])
+            return ESPVROutput(text, mask, self.tag_emissions(self.dropout(fused)), span_emissions)
         regions = self.region_projection(visual.regions)  # (B,R,D)
         if self.region_use == "all":
             attended, region_mask, positions = regions, visual.present[:, None].expand(regions.shape[:2]), None

@@ -33,7 +33,8 @@ def bio_spans(tags: Tensor, mask: Tensor, *, begin: Tensor, inside: Tensor) -> S
         inside: Id of the inside tag of each type, (K,) long, as `LinearChainCRF.inside`.
 
     Returns:
-        Spans with M the largest number of spans in one sentence, which may be 0. Finding M waits for the device once.
+        Spans with M the largest number of spans in one sentence, which may be 0. To find it means to wait for the
+        device; M is T, the largest possible, on any other device than the CPU.
     """
     is_begin = torch.isin(tags, begin) & mask  # (B, T)
     is_inside = torch.isin(tags, inside) & mask
@@ -41,8 +42,8 @@ def bio_spans(tags: Tensor, mask: Tensor, *, begin: Tensor, inside: Tensor) -> S
     is_last = (is_begin | is_inside) & ~continues
 
     count = is_begin.sum(dim=1, keepdim=True)  # (B, 1)
-    most = int(count.max())
     length = tags.shape[1]
+    most = int(count.max()) if count.device.type == "cpu" else length
     position = torch.arange(length, device=tags.device)
     # Sorting brings the positions that bound a span to the front, in order, and all others to the back.
     start = position.masked_fill(~is_begin, length).sort(dim=1).values[:, :most]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from transformers import AutoModel, AutoTokenizer
 
 from flair_espvr import CaptionedTransformerEmbeddings
+from flair_espvr.embeddings import captioned_transformer
 from flair_espvr.embeddings.wordpieces import pool_wordpieces
 from flair_espvr.errors import ConfigurationError
 
@@ -80,6 +81,23 @@ def test_the_batch_equals_what_flair_puts_on_tokens(encoder: Path) -> None:
     embeddings.embed(posts)
     for row, post in zip(batch, posts, strict=True):
         torch.testing.assert_close(torch.stack([token.get_embedding() for token in post]), row[: len(post)])
+
+
+@pytest.mark.parametrize("max_caption_tokens", [None, 2])
+def test_lengths_are_those_of_the_encoders_input(
+    encoder: Path, monkeypatch: pytest.MonkeyPatch, max_caption_tokens: int | None
+) -> None:
+    monkeypatch.setattr(captioned_transformer, "MEASURED_AT_ONCE", 2)
+    embeddings = CaptionedTransformerEmbeddings(str(encoder), max_caption_tokens=max_caption_tokens)
+    posts = [
+        sentence_with(TEXT, CAPTION),
+        sentence_with(["hi"]),
+        sentence_with(["abcde"] * 5, "a long caption"),
+        sentence_with(["abcde"] * 9, "no room"),
+        sentence_with(["\u200b"]),
+    ]
+    expected = [int(embeddings.prepare_tensors([post])["attention_mask"].sum()) for post in posts]
+    assert embeddings.input_lengths(posts) == expected
 
 
 @pytest.mark.parametrize("pooling", ["first", "last", "first_last", "mean"])

@@ -4,6 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flair_espvr.data.region import Region
 from flair_espvr.models.grounding import picture_regions
 from flair_espvr.nn import position_each_entity
 
@@ -17,10 +18,10 @@ def test_a_region_covers_the_cells_of_its_window_and_no_others(height: int, widt
         torch.randn(2, 2, 4), mask, torch.randn(2, height * width, 4), grid=(height, width), window=window
     )
     regions = picture_regions(positions, grid=(height, width), window=window)
-    assert [region is not None for region in regions] == mask.flatten().tolist()
-    for row, region in enumerate(regions):
-        if region is None:
-            continue
+    assert regions.isnan().any(dim=1).tolist() == regions.isnan().all(dim=1).tolist()
+    assert (~regions.isnan()).all(dim=1).tolist() == mask.flatten().tolist()
+    for row in mask.flatten().nonzero().flatten().tolist():
+        region = Region(*regions[row].tolist())
         assert 0.0 <= region.left < region.right <= 1.0
         assert 0.0 <= region.top < region.bottom <= 1.0
         for cell in range(height * width):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from flair_espvr.models.grounding import picture_regions
 from flair_espvr.nn import (
     CrossModalLayer,
     GatedFusion,
@@ -16,6 +17,7 @@ from flair_espvr.nn import (
     span_features,
     straight_through_weights,
 )
+from flair_espvr.nn.espvr import ESPVRNetwork, VisualInput
 
 BATCH, WORDS, ENTITIES, REGIONS, HIDDEN = 3, 7, 2, 12, 8
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
@@ -70,18 +72,50 @@ def test_crf_loss(fake_cuda):
         emissions, mask = torch.randn(BATCH, WORDS, len(LABELS)), torch.ones(BATCH, WORDS, dtype=torch.bool)
         tags = torch.zeros(BATCH, WORDS, dtype=torch.long)
     assert crf.loss(emissions, tags, mask).device.type == "cuda"
+    assert fake_cuda.reads.count == 0
 
 
-def test_reading_spans_waits_once(fake_cuda):
+def test_reading_spans_does_not_wait(fake_cuda):
     with fake_cuda():
         crf = LinearChainCRF(LABELS)
         tags, mask = torch.zeros(BATCH, WORDS, dtype=torch.long), torch.ones(BATCH, WORDS, dtype=torch.bool)
         hidden = torch.randn(BATCH, WORDS, HIDDEN)
     spans = bio_spans(tags, mask, begin=crf.begin, inside=crf.inside)
-    assert fake_cuda.reads.count == 1
+    assert spans.mask.shape == (BATCH, WORDS)
     assert {field.device.type for field in vars(spans).values()} == {"cuda"}
     assert span_features(hidden, spans).device.type == "cuda"
-    assert fake_cuda.reads.count == 1
+    assert fake_cuda.reads.count == 0
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+@pytest.mark.parametrize("regions", ["positioned", "all"])
+def test_the_whole_network_and_its_decoding_do_not_wait(fake_cuda, regions, pictures):
+    with fake_cuda():
+        network = ESPVRNetwork(
+            word_size=5,
+            region_size=6,
+            labels=LABELS,
+            regions=regions,
+            positioning="straight_through",
+            window=2,
+            hidden_size=HIDDEN,
+            num_heads=2,
+            num_layers=1,
+            dropout=0.1,
+            span_loss_weight=0.1,
+        )
+        words, mask = torch.randn(BATCH, WORDS, 5), torch.ones(BATCH, WORDS, dtype=torch.bool)
+        visual = VisualInput(torch.randn(BATCH, REGIONS, 6), torch.ones(BATCH, dtype=torch.bool), GRID)
+        tags = torch.zeros(BATCH, WORDS, dtype=torch.long)
+    output = network(words, mask, visual if pictures else None)
+    assert network.loss(output, tags, tags).device.type == "cuda"
+    spans = network.decode(output)
+    scores = network.tag_crf.span_probabilities(output.tag_emissions, mask, spans)
+    assert scores.shape == (BATCH, WORDS)
+    if pictures:
+        positions = network.position_entities(output, spans, visual)
+        assert picture_regions(positions, grid=GRID, window=2).shape == (BATCH * WORDS, 5)
+    assert fake_cuda.reads.count == 0
 
 
 def test_a_tensor_on_the_wrong_device_fails(fake_cuda):

@@ -1,0 +1,22 @@
+"""Batches of like lengths: what is padded is computed too."""
+
+from collections.abc import Iterator, Sequence
+
+
+def batches_by_length(
+    lengths: Sequence[int], *, mini_batch_size: int, max_tokens: int | None = None
+) -> Iterator[list[int]]:
+    """Batches of places in `lengths`, longest first; equals stay in order.
+
+    Args:
+        lengths: what each item is padded by.
+        mini_batch_size: items per batch.
+        max_tokens: in place of `mini_batch_size`, the most that a batch may hold with its padding. An item that is
+            longer by itself makes a batch of its own.
+    """
+    order = sorted(range(len(lengths)), key=lambda place: lengths[place], reverse=True)
+    start = 0
+    while start < len(order):
+        size = mini_batch_size if max_tokens is None else max(1, max_tokens // lengths[order[start]])
+        yield order[start : start + size]
+        start += size

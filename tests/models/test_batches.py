@@ -1,0 +1,28 @@
+"""Batches against what their description says of them."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flair_espvr.models.batches import batches_by_length
+
+LENGTHS = st.lists(st.integers(1, 60), max_size=40)
+
+
+@given(lengths=LENGTHS, size=st.integers(1, 12))
+def test_a_fixed_number_of_items_longest_first(lengths: list[int], size: int) -> None:
+    batches = list(batches_by_length(lengths, mini_batch_size=size))
+    order = [place for batch in batches for place in batch]
+    assert order == [place for _, place in sorted((-length, place) for place, length in enumerate(lengths))]
+    assert all(len(batch) == size for batch in batches[:-1])
+    assert all(1 <= len(batch) <= size for batch in batches[-1:])
+
+
+@given(lengths=LENGTHS, budget=st.integers(1, 200))
+def test_a_budget_is_kept_and_filled(lengths: list[int], budget: int) -> None:
+    batches = list(batches_by_length(lengths, mini_batch_size=3, max_tokens=budget))
+    assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
+    for number, batch in enumerate(batches):
+        longest = max(lengths[place] for place in batch)
+        assert len(batch) == 1 or len(batch) * longest <= budget
+        if number + 1 < len(batches):
+            assert (len(batch) + 1) * longest > budget
