@@ -46,9 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
     from flair_espvr.files import packaged_folder
     from flair_espvr.report import write_report
     from flair_espvr.training.build import build_corpus, build_regions, build_tagger, encode_pictures
-    from flair_espvr.training.progress import ProgressBar
-    from flair_espvr.training.recipe_file import load_recipe
-    from flair_espvr.training.run import fit
+    from flair_espvr.training.recipes.recipe_file import load_recipe
+    from flair_espvr.training.runs.run import fit
+    from flair_espvr.training.trainer.progress import ProgressBar
 
     quiet_flair()
     recipe = load_recipe(packaged_folder("recipes") / "quickstart.yaml")

@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "list":
         return _list()
     from flair_espvr.errors import EspvrError
-    from flair_espvr.training.recipe_file import load_recipe
+    from flair_espvr.training.recipes.recipe_file import load_recipe
 
     mistaken = 0
     for path in arguments.recipes:

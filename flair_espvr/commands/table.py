@@ -29,13 +29,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the command; `FOUND_BAD` where the table was written but some runs could not be made."""
     from flair_espvr.files import atomic_write
     from flair_espvr.training.jobs import make_missing
-    from flair_espvr.training.results.comparison import comparisons_to_markdown
-    from flair_espvr.training.results.latex import to_latex
-    from flair_espvr.training.results.markdown import to_markdown
-    from flair_espvr.training.results.tidy_csv import to_csv
-    from flair_espvr.training.table_results import comparisons, results_table
-    from flair_espvr.training.table_runs import cell_runs
-    from flair_espvr.training.tables import load_table
+    from flair_espvr.training.tables.comparison import comparisons_to_markdown
+    from flair_espvr.training.tables.latex import to_latex
+    from flair_espvr.training.tables.markdown import to_markdown
+    from flair_espvr.training.tables.table_file import load_table
+    from flair_espvr.training.tables.table_results import comparisons, results_table
+    from flair_espvr.training.tables.table_runs import cell_runs
+    from flair_espvr.training.tables.tidy_csv import to_csv
 
     table = load_table(arguments.table, compare=arguments.compare)
     runs = cell_runs(table, arguments.out)

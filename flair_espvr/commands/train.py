@@ -26,9 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command; 0 when every seed is trained and tested."""
-    from flair_espvr.training.recipe_file import load_recipe
-    from flair_espvr.training.run import run as run_once
-    from flair_espvr.training.run_folder import RunFolder
+    from flair_espvr.training.recipes.recipe_file import load_recipe
+    from flair_espvr.training.runs.run import run as run_once
+    from flair_espvr.training.runs.run_folder import RunFolder
 
     resume = [] if arguments.resume is None else [f"training.resume={str(arguments.resume).lower()}"]
     recipe = load_recipe(arguments.recipe, [*arguments.set, *resume])

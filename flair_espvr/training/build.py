@@ -21,8 +21,8 @@ from flair_espvr.embeddings import CaptionedTransformerEmbeddings, CharacterCNNE
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.files import resolve_packaged
 from flair_espvr.models import ESPVRTagger
-from flair_espvr.training import sections
-from flair_espvr.training.recipe import Recipe
+from flair_espvr.training.recipes import sections
+from flair_espvr.training.recipes.recipe import Recipe
 
 _TWITTER = {"twitter_2015": TWITTER_2015, "twitter_2017": TWITTER_2017}
 

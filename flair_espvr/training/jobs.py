@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from flair_espvr.errors import EspvrError
-from flair_espvr.training.run_folder import RunIsLockedError
+from flair_espvr.training.runs.run_folder import RunIsLockedError
 
 _WAIT_FOR_OTHERS = 10.0
 """Seconds between looks at runs that other processes are making."""

@@ -11,11 +11,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from flair_espvr.training.recipe import Recipe
-from flair_espvr.training.recipe_file import load_recipe, read_content, validate
-from flair_espvr.training.run import run
-from flair_espvr.training.run_folder import RunFolder
-from flair_espvr.training.sections import Section
+from flair_espvr.training.recipes.recipe import Recipe
+from flair_espvr.training.recipes.recipe_file import load_recipe, read_content, validate
+from flair_espvr.training.recipes.sections import Section
+from flair_espvr.training.runs.run import run
+from flair_espvr.training.runs.run_folder import RunFolder
 
 
 class SearchFile(Section):

@@ -14,10 +14,10 @@ from seqeval.metrics import f1_score
 from flair_espvr.commands.main import main
 from flair_espvr.data.bio import Entity, bio_tags
 from flair_espvr.data.columns import read_posts
-from flair_espvr.training import run as run_module
-from flair_espvr.training.recipe_file import load_recipe
-from flair_espvr.training.results.predictions import read_predictions
-from flair_espvr.training.run_folder import RunFolder
+from flair_espvr.training.recipes.recipe_file import load_recipe
+from flair_espvr.training.runs import run as run_module
+from flair_espvr.training.runs.predictions import read_predictions
+from flair_espvr.training.runs.run_folder import RunFolder
 
 
 def table_file(folder: Path, recipe: Path) -> Path:

@@ -27,7 +27,7 @@ from flair_espvr.errors import (
     RegionStoreError,
     UnsafeModelError,
 )
-from flair_espvr.training.recipe_file import load_recipe
+from flair_espvr.training.recipes.recipe_file import load_recipe
 
 EXPORT, STORE, PICTURE = "exported folder", "region store", "picture"
 

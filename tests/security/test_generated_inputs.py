@@ -30,7 +30,7 @@ from flair_espvr.errors import (
     RegionStoreError,
     UnsafeModelError,
 )
-from flair_espvr.training.recipe_file import load_recipe
+from flair_espvr.training.recipes.recipe_file import load_recipe
 
 ODD_VALUES: list[Any] = [
     *(None, True, -1, 0, 2**31, 2**63, 10**30, 0.5, float("nan"), float("inf"), "", "\ud800", "../../x", "/dev/zero"),

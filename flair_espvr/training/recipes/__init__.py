@@ -1,0 +1,1 @@
+"""Experiments as files: what they may say, and how they are read."""

@@ -1,0 +1,1 @@
+"""One run of a recipe: its folder, its evaluation, its files and pictures."""

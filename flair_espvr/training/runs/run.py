@@ -1,0 +1,135 @@
+"""One run: a recipe and a seed become a trained model, its predictions and its scores, in a folder of its own."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import flair
+from flair.data import Sentence
+from flair.nn import Classifier
+from flair.trainers import ModelTrainer
+from flair.trainers.plugins import TrainerPlugin
+
+from flair_espvr.data import MultimodalCorpus
+from flair_espvr.files import atomic_write
+from flair_espvr.training.build import build_corpus, build_regions, build_tagger
+from flair_espvr.training.recipes import sections
+from flair_espvr.training.recipes.recipe import Recipe
+from flair_espvr.training.runs.charts import confusion_matrix, training_curves
+from flair_espvr.training.runs.environment import environment
+from flair_espvr.training.runs.evaluation import evaluate
+from flair_espvr.training.runs.run_folder import RunFolder
+from flair_espvr.training.trainer.finite import FinitePlugin
+from flair_espvr.training.trainer.progress import ProgressBar
+from flair_espvr.training.trainer.resume import ResumableTrainer
+from flair_espvr.training.trainer.resume_plugin import BEST_MODEL, STATE_FILE
+
+log = logging.getLogger("flair")
+
+
+def run(recipe: Recipe, *, seed: int, folder: RunFolder, description: str = "Training") -> None:
+    """Trains a recipe's model once, tests it, and keeps everything about it; a run that is done is left alone.
+
+    Args:
+        recipe: what to train, on what, and how.
+        seed: of all random numbers.
+        folder: where everything goes.
+        description: what stands before the progress bar.
+
+    Raises:
+        ConfigurationError: the recipe asks for something that is not there.
+        RunIsLockedError: another process is making this run.
+    """
+    with folder.lock(), _logged(folder.log):
+        if folder.is_done():
+            return
+        corpus = build_corpus(recipe.corpus)
+        _write(folder.recipe, recipe.to_yaml())
+        _write(folder.environment, json.dumps({"seed": seed, **environment(corpus)}, indent=1, ensure_ascii=False))
+        flair.set_seed(seed)
+        regions = None if recipe.regions is None else build_regions(_with_store(recipe.regions, folder))
+        tagger = build_tagger(recipe, corpus, regions)
+        identity = {"recipe": recipe.digest(), "seed": seed}
+        fit(tagger, corpus, recipe.training, folder.path, plugins=[ProgressBar(description)], notes=identity)
+        tagger.save(folder.model)
+        training_curves(folder.losses, folder.curves)
+        _test(tagger, corpus, recipe, folder, seed=seed)
+        for leftover in (BEST_MODEL, STATE_FILE):  # only now: a kill before this line is to cost no epoch
+            (folder.path / leftover).unlink(missing_ok=True)
+
+
+def _with_store(section: sections.Regions, folder: RunFolder) -> sections.Regions:
+    """Where a recipe names no store, all runs of one backbone at one size share one: features are dear."""
+    if section.store is not None:
+        return section
+    name = section.model if section.image_size is None else f"{section.model}-{section.image_size}"
+    return section.model_copy(update={"store": folder.runs / "regions" / name.replace("/", "_")})
+
+
+def fit(
+    tagger: Classifier[Sentence],
+    corpus: MultimodalCorpus,
+    section: sections.TrainingSection,
+    folder: Path,
+    *,
+    plugins: Sequence[TrainerPlugin] = (),
+    notes: Mapping[str, Any] | None = None,
+) -> None:
+    """Trains with Flair's `ModelTrainer`, as the recipe's section says; with `resume`, from the last epoch on.
+
+    Args:
+        tagger: what to train.
+        corpus: on what.
+        section: how.
+        folder: where Flair puts its files.
+        plugins: of Flair's trainer, fresh ones for each run.
+        notes: plain values that must be the same where a run goes on, such as its seed.
+
+    Raises:
+        TrainingError: a loss or gradient is no number; the message names the posts.
+        ConfigurationError: the folder holds the state of another run.
+    """
+    trainer = ResumableTrainer(tagger, corpus, notes=notes) if section.resume else ModelTrainer(tagger, corpus)
+    method = trainer.fine_tune if isinstance(section, sections.FineTune) else trainer.train
+    method(
+        folder,
+        plugins=[FinitePlugin(), *plugins],
+        save_final_model=False,
+        create_file_logs=False,
+        embeddings_storage_mode="none",
+        **section.model_dump(exclude={"type", "resume"}),
+    )
+
+
+def _test(
+    tagger: Classifier[Sentence], corpus: MultimodalCorpus, recipe: Recipe, folder: RunFolder, *, seed: int
+) -> None:
+    label_type = recipe.corpus.label_type
+    dev, test = (
+        evaluate(tagger, split, gold_label_type=label_type, edition=corpus.edition)
+        for split in (corpus.dev, corpus.test)
+    )
+    types = sorted(test.lenient.types)
+    confusion_matrix(test.gold, test.predicted, types, folder.confusion)
+    folder.write_evaluation(test, seed=seed, dev_f1=dev.lenient.micro.f1)
+
+
+@contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """Flair's log lines in a file, added to those of an earlier, interrupted run."""
+    handler = logging.FileHandler(path, mode="a", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path) as file:
+        file.write(text.encode())

@@ -1,0 +1,145 @@
+"""The folder of one run: which file is what, and when the run is done."""
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flair_espvr.errors import ConfigurationError, EspvrError
+from flair_espvr.files import atomic_write
+from flair_espvr.scores import Score, Scores
+from flair_espvr.training.recipes.recipe import Recipe
+from flair_espvr.training.runs.evaluation import Evaluation
+from flair_espvr.training.runs.predictions import write_predictions
+
+TEST = "test"
+"""Name of the evaluation on the recipe's own test posts."""
+
+
+class RunIsLockedError(EspvrError):
+    """Another process is making this run."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of a run, `RUNS/<name>-<digest>/seed-<n>`: another recipe, even under the same name, is another folder."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, runs: Path, name: str, recipe: Recipe, seed: int) -> "RunFolder":
+        """Where the run of a recipe of this name belongs, under the folder of all runs."""
+        return cls(runs / f"{name}-{recipe.digest()}" / f"seed-{seed}")
+
+    @property
+    def runs(self) -> Path:
+        """The folder of all runs."""
+        return self.path.parent.parent
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, revision, data hashes."""
+        return self.path / "environment.json"
+
+    @property
+    def log(self) -> Path:
+        """Flair's log lines."""
+        return self.path / "training.log"
+
+    @property
+    def losses(self) -> Path:
+        """Flair's table of losses and dev scores by epoch."""
+        return self.path / "loss.tsv"
+
+    @property
+    def curves(self) -> Path:
+        """A picture of `losses`."""
+        return self.path / "curves.png"
+
+    @property
+    def confusion(self) -> Path:
+        """A picture of the types that the model confuses on the test posts."""
+        return self.path / "confusion.png"
+
+    @property
+    def model(self) -> Path:
+        """The trained model."""
+        return self.path / "model.pt"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps other processes out of this run for the block; the lock ends with the process, however it ends.
+
+        Raises:
+            RunIsLockedError: another process is at it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with open(self.path / ".lock", "ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunIsLockedError(f"{self.path}: another process is making this run") from None
+            yield
+
+    def predictions(self, evaluation: str = TEST) -> Path:
+        """Gold and predicted entities of an evaluation."""
+        return self.path / f"{evaluation}.jsonl"
+
+    def scores(self, evaluation: str = TEST) -> Path:
+        """Scores of an evaluation, written after its predictions."""
+        return self.path / ("scores.json" if evaluation == TEST else f"{evaluation}.scores.json")
+
+    def is_done(self, evaluation: str = TEST) -> bool:
+        """Whether this evaluation was made, and written whole."""
+        return self.scores(evaluation).is_file()
+
+    def write_evaluation(self, result: Evaluation, evaluation: str = TEST, **notes: Any) -> None:
+        """Keeps predictions and scores; the scores come last, and say that all is there.
+
+        Args:
+            result: what was found.
+            evaluation: its name.
+            notes: more plain values for the file of scores.
+        """
+        write_predictions(self.predictions(evaluation), result.gold, result.predicted)
+        content = {**notes, "lenient": scores_to_plain(result.lenient), "strict": scores_to_plain(result.strict)}
+        with atomic_write(self.scores(evaluation)) as file:
+            file.write(json.dumps(content, indent=1, ensure_ascii=False).encode())
+
+    def read_scores(self, evaluation: str = TEST) -> dict[str, Any]:
+        """What `write_evaluation` kept, with `lenient` and `strict` as `Scores`.
+
+        Raises:
+            ConfigurationError: the file is damaged.
+        """
+        path = self.scores(evaluation)
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return {**content, **{reading: scores_from_plain(content[reading]) for reading in ("lenient", "strict")}}
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigurationError(
+                f"{path}: not the scores of a run ({error}); remove the file to have it made again"
+            ) from error
+
+
+def scores_to_plain(scores: Scores) -> dict[str, Any]:
+    """Counts by type, from which every figure follows."""
+    return {
+        "types": {name: score._asdict() for name, score in scores.types.items()},
+        "sentences": scores.sentences,
+        "reading": scores.reading,
+        "edition": scores.edition,
+    }
+
+
+def scores_from_plain(content: dict[str, Any]) -> Scores:
+    """The inverse of `scores_to_plain`."""
+    return Scores(**{**content, "types": {name: Score(**counts) for name, counts in content["types"].items()}})
