@@ -1,5 +1,6 @@
 """A model's entities beside the gold ones, and the scores that follow."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,10 @@ def load_model(path: str | Path, *, trusted: bool = False) -> Classifier[Sentenc
         UnsafeModelError: the file is damaged, or is no model of ours and not `trusted`.
     """
     try:
-        return MultimodalTagger.load(path)
+        with warnings.catch_warnings():
+            # torch remarks on the pickles that it then refuses.
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            return MultimodalTagger.load(path)
     except UnsafeModelError as error:
         if not trusted:
             raise UnsafeModelError(
