@@ -126,8 +126,9 @@ def test_pictures(build: Build, name: str) -> None:
     tagger = build()
     see_entities(tagger)
     sentence = post(["kevin"], image=PICTURES[name])
-    tagger.predict(sentence, label_name="found")
     assert tagger.region_embeddings is not None
+    tagger.region_embeddings.bad_pictures.clear()  # other tests share them
+    tagger.predict(sentence, label_name="found")
     assert bool(tagger.region_embeddings.bad_pictures) == (name in UNREADABLE)
     assert ("region" in sentence.get_labels("found")[0].metadata) == (name not in UNREADABLE)
 
@@ -154,12 +155,12 @@ def test_300_entities(build: Build, pictures: list[Path]) -> None:
 
 
 def test_learning_from_odd_posts(build: Build, odd_posts: list[Sentence], tmp_path: Path) -> None:
-    for sentence in odd_posts:
-        if len(sentence):
-            sentence[0:1].add_label("ner", "PER")
+    words = [sentence for sentence in odd_posts if len(sentence)]  # Flair's trainer stumbles over posts without any
+    for sentence in words:
+        sentence[0:1].add_label("ner", "PER")
     tagger = build()
     before = {name: value.clone() for name, value in tagger.state_dict().items()}
-    ModelTrainer(tagger, Corpus(train=odd_posts, name="odd")).fine_tune(
+    ModelTrainer(tagger, Corpus(train=words, name="odd")).fine_tune(
         tmp_path, max_epochs=1, mini_batch_size=4, learning_rate=1e-3, save_final_model=False, create_file_logs=False
     )
     assert any(not torch.equal(value, before[name]) for name, value in tagger.state_dict().items())
