@@ -71,5 +71,4 @@ def test_an_untrained_tagger_is_made_to_find_as_much_as_there_is(tmp_path: Path,
     calibrate(tagger, posts)
     batches = predicted_batches(tagger, posts, mini_batch_size=3)
     assert sorted(map(len, batches)) == [2, 3, 3]
-    predicted = sum(sum(label.typename == "ner" for label in post.get_labels()) for post in posts)
-    assert predicted > 0
+    assert sum(len(post.get_spans("ner")) for post in posts) > 0
