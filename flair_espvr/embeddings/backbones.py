@@ -91,7 +91,10 @@ class Backbone:
         if image_size is not None and timm.get_pretrained_cfg(name).fixed_input_size:
             sized["img_size"] = image_size
         try:
-            self.model: Any = timm.create_model(name, pretrained=pretrained and weights is None, num_classes=0, **sized)
+            with torch.random.fork_rng(devices=[]):  # a full store builds no model: random numbers must not tell
+                self.model: Any = timm.create_model(
+                    name, pretrained=pretrained and weights is None, num_classes=0, **sized
+                )
         except (OSError, RuntimeError, ValueError, TypeError, AssertionError) as error:
             raise ConfigurationError(
                 f"timm cannot build {name} ({error}). Where its weights cannot be fetched, give a checkpoint file, "

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from flair.trainers.plugins import LossFilePlugin
 from flair.trainers.plugins.metric_records import MetricRecord
-from flair_espvr.training.runs import charts
 from PIL import Image
 
 from flair_espvr.data.bio import Entity
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.training.runs import charts
 from flair_espvr.training.runs.charts import confusion_matrix, training_curves
 
 GOLD = [[Entity(0, 1, "PER"), Entity(2, 3, "LOC")], [Entity(0, 1, "PER")], [Entity(4, 5, "PER")]]

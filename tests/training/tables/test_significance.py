@@ -2,7 +2,6 @@ import itertools
 
 import numpy as np
 import pytest
-from flair_espvr.training.tables import significance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -10,6 +9,7 @@ from seqeval.metrics import f1_score
 
 from flair_espvr.data.bio import Entity, bio_tags
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.training.tables import significance
 from flair_espvr.training.tables.significance import approximate_randomization, paired_bootstrap, post_counts
 
 SOME = [Entity(0, 1, "PER"), Entity(2, 4, "LOC")]

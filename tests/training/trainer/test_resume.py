@@ -94,7 +94,6 @@ def build_model(
             tag_type="ner",
             hidden_size=16,
         )
-    build(regions=kind)  # draws random numbers for the image backbone, which later ones share
     return lambda: build(regions=kind)
 
 
