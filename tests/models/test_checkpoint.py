@@ -217,6 +217,14 @@ def test_embeddings_that_only_code_could_restore_are_refused_before_training(bui
         build(embeddings=Unregistered(str(tiny_bert)))
 
 
+def test_attention_whose_file_would_be_refused_is_refused_before_training(build: Build, tiny_bert: Path) -> None:
+    embeddings = TransformerWordEmbeddings(str(tiny_bert), attn_implementation="eager")
+    build(embeddings=embeddings)
+    embeddings.model.config._attn_implementation = "flash_attention_2"  # as on a GPU that has it
+    with pytest.raises(ConfigurationError, match="sdpa"):
+        build(embeddings=embeddings)
+
+
 def test_plain_values_round_trip() -> None:
     dictionary = Dictionary(add_unk=True)
     dictionary.add_item("PER")

@@ -128,13 +128,14 @@ def test_column_files(outcomes: Any, tally: Any, tmp_path: Path, image_ids: bool
     tally(f"posts, {'IMGID' if image_ids else 'CoNLL'} columns", "generated files", found)
 
 
+REGION_FIELDS = ("left", "top", "right", "bottom", "score")
 POST = {
     "id": "7",
     "text": "Kevin \u200bDurant enters Oracle Arena",
     "image": "7.jpg",
     "caption": "a man",
     "entities": [
-        {"start": 0, "end": 13, "type": "PER", "score": 0.5, "region": dict.fromkeys(["left", "top"], 0.1)},
+        {"start": 0, "end": 13, "type": "PER", "score": 0.5, "region": dict.fromkeys(REGION_FIELDS, 0.1)},
         {"start": 21, "end": 33, "type": "LOC"},
     ],
 }
@@ -147,6 +148,7 @@ def test_jsonl_posts(outcomes: Any, tally: Any, tmp_path: Path) -> None:
 
     choose = random.Random(3)
     line = json.dumps(POST).encode()
+    read(line)
     inputs = [json.dumps(with_odd_value(POST, choose)).encode() for _ in range(300)]
     inputs += [*damaged(line, 100, seed=4), b"[" * 100_000, b'{"text": ' + b"9" * 100_000, b'{"a":' * 5_000]
     tally("posts, JSONL", "generated files", outcomes(read, inputs, PostFormatError))
@@ -197,6 +199,7 @@ def test_recipes(outcomes: Any, tally: Any, tmp_path: Path) -> None:
         load_recipe(tmp_path / "recipe.yaml")
 
     aliases = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60))
+    read(json.dumps(RECIPE).encode())
     choose = random.Random(6)
     inputs = [json.dumps(with_odd_value(RECIPE, choose)).encode() for _ in range(200)]
     inputs += [*texts(YAML_PIECES, 150, seed=7), b"[" * 20_000, aliases.encode()]
