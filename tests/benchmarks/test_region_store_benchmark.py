@@ -41,9 +41,10 @@ def test_drawn_pictures_go_through_extraction(tmp_path, monkeypatch):
     images = store_costs.draw_pictures(tmp_path / "pictures", 3)
     swin = {"window_size": 2, "embed_dim": 16, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 2, 2)}
     backbone = Backbone("swin_tiny_patch4_window7_224", image_size=64, pretrained=False, model_arguments=swin)
-    (row,) = store_costs.extraction(images, backbone, workers=0, rounds=1)
-    assert cells(row)[0].startswith("extracting 3 pictures")
-    assert float(cells(row)[3]) > 0
+    rates, *parts = store_costs.extraction(images, backbone, workers=0, rounds=1)
+    assert cells(rates)[0].startswith("extracting 3 pictures")
+    assert len(parts) == 5
+    assert all(float(cells(row)[3]) > 0 for row in [rates, *parts])
 
 
 def test_an_epoch_is_trained_from_the_store_without_any_backbone(tmp_path, tiny_bert, monkeypatch):
