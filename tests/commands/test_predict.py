@@ -238,7 +238,9 @@ def test_killed_and_resumed(run: Run, model: Path, tmp_path: Path) -> None:
 def _lines_and_numbers(path: Path) -> tuple[list[dict[str, Any]], list[float]]:
     """A file of predictions without its fractions, and these by themselves."""
     numbers: list[float] = []
-    return [json.loads(line, parse_float=lambda text: numbers.append(float(text))) for line in path.open()], numbers
+    return [
+        json.loads(line, parse_float=lambda text: numbers.append(float(text))) for line in path.read_text().splitlines()
+    ], numbers
 
 
 def test_a_broken_line_is_mended_and_the_run_goes_on(
