@@ -1,6 +1,7 @@
 """`flair-espvr quickstart`: train on the bundled posts, tag unseen ones, show where the pictures support the names."""
 
 import argparse
+import tempfile
 from pathlib import Path
 
 from flair_espvr.commands.options import quiet_flair
@@ -67,7 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
     for title, pictures in (("without pictures", None), ("with pictures", regions)):
         flair.set_seed(seed)
         tagger = build_tagger(recipe, corpus, pictures)
-        fit(tagger, corpus, recipe.training, out, plugins=[ProgressBar(f"Training {title:<16}")])
+        with tempfile.TemporaryDirectory() as scratch:  # for Flair's own files, which nobody needs here
+            fit(tagger, corpus, recipe.training, Path(scratch), plugins=[ProgressBar(f"Training {title:<16}")])
         # Leaves the predictions on the test posts, for the report.
         f1[title] = 100 * tagger.evaluate(corpus.test, gold_label_type=label_type, mini_batch_size=16).main_score
     tagger.save(out / "model.pt")
