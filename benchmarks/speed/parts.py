@@ -78,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__, posts=160, rounds=5)
     options.add_argument("--encoder", choices=("minilm", "base"), default="minilm")
     options.add_argument("--pictures", action="store_true", help="with captions and a full store of 12 x 12 regions")
+    options.add_argument("--call", type=int, default=10_000, metavar="POSTS", help="given to `predict` at once")
     chosen = options.parse_args(arguments)
     torch.set_num_threads(chosen.threads[0])
     posts = load_posts(chosen.posts, chosen.data)
@@ -88,7 +89,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tagger = espvr_tagger(encoder_folder(chosen.encoder, folder), regions, use_caption=chosen.pictures, **paper)
         calibrate(tagger, posts)
         places = parts(tagger)
-        rounds = [timed(lambda: tagger.predict(posts), places) for _ in range(chosen.rounds + 1)][1:]
+
+        def work() -> None:
+            for start in range(0, len(posts), chosen.call):
+                tagger.predict(posts[start : start + chosen.call])
+
+        rounds = [timed(work, places) for _ in range(chosen.rounds + 1)][1:]
     print(machine("torch", "transformers", "flair"), "", "| part | CPU, ms a post | share |", "|---|---|---|", sep="\n")
     whole = Spread.of([seconds["all"] for seconds in rounds]).median
     for name in sorted(rounds[0], key=lambda name: -rounds[0][name]):
