@@ -93,13 +93,17 @@ def fit(
         ConfigurationError: the folder holds the state of another run.
     """
     trainer = ResumableTrainer(tagger, corpus, notes=notes) if section.resume else ModelTrainer(tagger, corpus)
-    method = trainer.fine_tune if isinstance(section, sections.FineTune) else trainer.train
+    is_fine_tuning = isinstance(section, sections.FineTune)
+    method = trainer.fine_tune if is_fine_tuning else trainer.train
+    # What Flair does not know it hands to the optimizer: AdamW's steps are a sixth of a batch's time, less when fused.
+    optimizer = {"fused": True} if is_fine_tuning else {}
     method(
         folder,
         plugins=[FinitePlugin(), *plugins],
         save_final_model=False,
         create_file_logs=False,
         embeddings_storage_mode="none",
+        **optimizer,
         **section.model_dump(exclude={"type", "resume"}),
     )
 
