@@ -41,6 +41,7 @@ setup(
     },
     install_requires=[
         "flair>=0.15.1,<0.16",
+        "huggingface_hub>=0.30,<1",
         "jinja2>=3.1",
         "lmdb>=1.4",
         "matplotlib>=3.8",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from flair_espvr.data import POSTS, TWITTER_2015, TWITTER_2017, MultimodalCorpus, Region
     from flair_espvr.embeddings import CaptionedTransformerEmbeddings, ImageRegionEmbeddings
     from flair_espvr.errors import EspvrError
-    from flair_espvr.models import ESPVRTagger
+    from flair_espvr.models import ESPVRTagger, ModelFacts
 
 _HOMES = {
     "POSTS": "data",
@@ -20,6 +20,7 @@ _HOMES = {
     "ESPVRTagger": "models",
     "EspvrError": "errors",
     "ImageRegionEmbeddings": "embeddings",
+    "ModelFacts": "models",
     "MultimodalCorpus": "data",
     "Region": "data",
 }
@@ -32,6 +33,7 @@ __all__ = [
     "ESPVRTagger",
     "EspvrError",
     "ImageRegionEmbeddings",
+    "ModelFacts",
     "MultimodalCorpus",
     "Region",
 ]
