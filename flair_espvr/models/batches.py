@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from flair_espvr.errors import ConfigurationError
+
 
 def batches_by_length(
     lengths: Sequence[int], *, mini_batch_size: int, max_tokens: int | None = None
@@ -13,7 +15,12 @@ def batches_by_length(
         mini_batch_size: items per batch.
         max_tokens: in place of `mini_batch_size`, the most that a batch may hold with its padding. An item that is
             longer by itself makes a batch of its own.
+
+    Raises:
+        ConfigurationError: a size below 1, which no batch could have.
     """
+    if mini_batch_size < 1 or (max_tokens is not None and max_tokens < 1):
+        raise ConfigurationError(f"{mini_batch_size=}, {max_tokens=}: batches hold 1 item or wordpiece, or more")
     order = sorted(range(len(lengths)), key=lambda place: lengths[place], reverse=True)
     start = 0
     while start < len(order):

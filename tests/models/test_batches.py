@@ -1,8 +1,10 @@
 """Batches against what their description says of them."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flair_espvr.errors import ConfigurationError
 from flair_espvr.models.batches import batches_by_length
 
 LENGTHS = st.lists(st.integers(1, 60), max_size=40)
@@ -26,3 +28,9 @@ def test_a_budget_is_kept_and_filled(lengths: list[int], budget: int) -> None:
         assert len(batch) == 1 or len(batch) * longest <= budget
         if number + 1 < len(batches):
             assert (len(batch) + 1) * longest > budget
+
+
+@pytest.mark.parametrize("sizes", [{"mini_batch_size": 0}, {"mini_batch_size": 3, "max_tokens": 0}])
+def test_a_size_that_no_batch_has_is_refused(sizes: dict[str, int]) -> None:
+    with pytest.raises(ConfigurationError, match="0"):
+        list(batches_by_length([3, 2], **sizes))
