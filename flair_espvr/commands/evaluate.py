@@ -3,14 +3,14 @@
 import argparse
 from pathlib import Path
 
-from flair_espvr.commands.options import add_overrides, quiet_flair
+from flair_espvr.commands.options import add_overrides, add_tagger, quiet_flair
 
 HELP = "score a model on a corpus, with tags read leniently and strictly"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file")
+    add_tagger(parser)
     parser.add_argument(
         "corpus",
         metavar="CORPUS",
@@ -19,14 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=("train", "dev", "test"), default="test", help="default: %(default)s")
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="pictures by image id")
     parser.add_argument("--captions", type=Path, metavar="FILE", help="captions by image id")
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="posts at once (default: %(default)s)")
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1, ... (default: Flair's)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="also keep gold and predicted entities, as JSON lines")
-    parser.add_argument(
-        "--trust",
-        action="store_true",
-        help="also accept a file of Flair's own tagger, whose loader runs any code that the file holds",
-    )
     add_overrides(parser)
 
 

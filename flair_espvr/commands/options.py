@@ -17,6 +17,18 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_tagger(parser: argparse.ArgumentParser) -> None:
+    """`MODEL` and how it tags: `--batch-size`, `--device`, `--trust`."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file")
+    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="posts at once (default: %(default)s)")
+    parser.add_argument("--device", help="where to compute, e.g. cpu or cuda:1 (default: a GPU if there is one)")
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="also accept a file of Flair's own tagger, whose loader runs any code that the file holds",
+    )
+
+
 def add_runs_folder(parser: argparse.ArgumentParser) -> None:
     """`--out FOLDER`, the folder of all runs."""
     parser.add_argument(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flair_espvr.commands import FOUND_BAD
 from flair_espvr.commands.bad_pictures import add_bad_list_argument, report_bad_pictures
 from flair_espvr.commands.device import chosen_device
+from flair_espvr.commands.options import add_tagger
 
 if TYPE_CHECKING:
     from flair.data import Sentence
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file")
+    add_tagger(parser)
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="files or folders of posts, or -; see the forms")
     parser.add_argument("--text", help="a single post, in place of INPUT")
     parser.add_argument("--image", metavar="FILE", help="the picture of --text")
@@ -66,15 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="pictures, by image id")
     parser.add_argument("--captions", type=Path, metavar="FILE", help="captions by image id, TSV or JSONL")
     parser.add_argument("--store", type=Path, help="region store to read, in place of the model's own")
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="posts at once (default: %(default)s)")
-    parser.add_argument("--device", help="where to compute, e.g. cpu or cuda:1 (default: a GPU if there is one)")
     parser.add_argument("--format", choices=_FORMATS, help="default: told by the suffix of --out, else jsonl")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write (default: standard output)")
-    parser.add_argument(
-        "--trust",
-        action="store_true",
-        help="also accept a file of Flair's own tagger, whose loader runs any code that the file holds",
-    )
     add_bad_list_argument(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no counts")
 
