@@ -37,11 +37,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         FileNotFoundError: there is no such file.
         ConfigurationError: it is no YAML, or does not fit; the message lists every mistake with its dotted path.
     """
-    path = Path(path)
-    content = _read_extended(path, ())
-    for override in overrides:
-        content = _merge(content, _override(override))
-    return validate(Recipe, content, source=str(path))
+    return validate(Recipe, _overridden(_read_extended(Path(path), ()), overrides), source=str(path))
 
 
 def load_corpus_section(source: str, overrides: Sequence[str] = ()) -> CorpusSection:
@@ -72,10 +68,7 @@ def load_corpus_section(source: str, overrides: Sequence[str] = ()) -> CorpusSec
         raise ConfigurationError(
             f"{source}: expected twitter_2015, twitter_2017, a recipe, a folder of posts or a file of posts"
         )
-    content = {"corpus": content}
-    for override in overrides:
-        content = _merge(content, _override(override))
-    return validate(CorpusOnly, content, source=source).corpus
+    return validate(CorpusOnly, _overridden({"corpus": content}, overrides), source=source).corpus
 
 
 def find_packaged(path: Path) -> Path:
@@ -153,6 +146,12 @@ def _merge(base: Any, changes: Any) -> Any:
     return {**base, **{key: _merge(base.get(key), value) for key, value in changes.items()}}
 
 
+def _overridden(content: Any, overrides: Sequence[str]) -> Any:
+    for override in overrides:
+        content = _merge(content, _override(override))
+    return content
+
+
 def _override(text: str) -> Content:
     """`a.b=value` as nested dicts."""
     place, equals, value = text.partition("=")
@@ -161,8 +160,8 @@ def _override(text: str) -> Content:
         raise ConfigurationError(f"{text!r}: expected a change like training.max_epochs=3")
     try:
         content = _absolute({keys[-1]: yaml.safe_load(value)}, Path.cwd(), _PATH_KEYS)
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{text!r}: the value is not YAML: {error}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date or a path that cannot be one
+        raise ConfigurationError(f"{text!r}: the value is not YAML: {error or type(error).__name__}") from error
     for key in reversed(keys[:-1]):
         content = {key: content}
     return content

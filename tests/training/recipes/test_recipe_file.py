@@ -117,7 +117,7 @@ def test_the_command_line_overrides(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (recipe.training.max_epochs, recipe.training.decoder_learning_rate, recipe.seeds) == (3, 1e-3, (7,))
     assert recipe.corpus.images == tmp_path / "here/pictures"
     assert "did you mean max_epochs?" in mistakes(path, "training.max_epoch=3")
-    for text in ("training.max_epochs", "=3", "a..b=1", "a=["):
+    for text in ("training.max_epochs", "=3", "a..b=1", "a=[", "a=2020-99-99"):
         assert text in mistakes(path, text)
 
 
