@@ -39,6 +39,12 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
         raise
 
 
+def write_text(path: str | Path, text: str) -> None:
+    """Puts a text file in UTF-8 in the place of `path`, as `atomic_write` does, and raises what that raises."""
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """An empty folder that takes the place of `path` as a whole, and only when the block ends without an error.

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command; `FOUND_BAD` where the table was written but some runs could not be made."""
-    from flair_espvr.files import atomic_write
+    from flair_espvr.files import write_text
     from flair_espvr.training.jobs import make_missing
     from flair_espvr.training.tables.comparison import comparisons_to_markdown
     from flair_espvr.training.tables.latex import to_latex
@@ -49,8 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = arguments.out / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     for suffix, text in ((".md", markdown), (".csv", to_csv(results)), (".tex", to_latex(results))):
-        with atomic_write(folder / (arguments.table.stem + suffix)) as file:
-            file.write(text.encode())
+        write_text(folder / (arguments.table.stem + suffix), text)
     print(markdown)
     missing = sum(not cell_run.is_done for cell_run in runs)
     if missing:

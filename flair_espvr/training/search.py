@@ -94,9 +94,10 @@ def points(search: SearchFile, runs: Path) -> list[Point]:
 def ranking_to_markdown(found: list[Point]) -> str:
     """The points by dev score, the best first; those that are not done come last."""
     names = list(found[0].settings)
-    ranked = sorted(found, key=lambda point: -1.0 if point.dev_f1 is None else point.dev_f1, reverse=True)
+    scored = [(point, point.dev_f1) for point in found]
+    ranked = sorted(scored, key=lambda pair: -1.0 if pair[1] is None else pair[1], reverse=True)
     lines = [f"| {' | '.join(names)} | dev F1 |", "|" + "---|" * len(names) + "---:|"]
-    for point in ranked:
-        score = "not done" if point.dev_f1 is None else f"{100 * point.dev_f1:.2f}"
+    for point, dev_f1 in ranked:
+        score = "not done" if dev_f1 is None else f"{100 * dev_f1:.2f}"
         lines.append(f"| {' | '.join(str(value) for value in point.settings.values())} | {score} |")
     return "\n".join(lines) + "\n"

@@ -14,7 +14,7 @@ from flair.trainers import ModelTrainer
 from flair.trainers.plugins import TrainerPlugin
 
 from flair_espvr.data import MultimodalCorpus
-from flair_espvr.files import atomic_write
+from flair_espvr.files import write_text
 from flair_espvr.training.build import build_corpus, build_regions, build_tagger
 from flair_espvr.training.recipes import sections
 from flair_espvr.training.recipes.recipe import Recipe
@@ -47,8 +47,8 @@ def run(recipe: Recipe, *, seed: int, folder: RunFolder, description: str = "Tra
         if folder.is_done():
             return
         corpus = build_corpus(recipe.corpus)
-        _write(folder.recipe, recipe.to_yaml())
-        _write(folder.environment, json.dumps({"seed": seed, **environment(corpus)}, indent=1, ensure_ascii=False))
+        write_text(folder.recipe, recipe.to_yaml())
+        write_text(folder.environment, json.dumps({"seed": seed, **environment(corpus)}, indent=1, ensure_ascii=False))
         flair.set_seed(seed)
         regions = None if recipe.regions is None else build_regions(_with_store(recipe.regions, folder))
         tagger = build_tagger(recipe, corpus, regions)
@@ -132,8 +132,3 @@ def _logged(path: Path) -> Iterator[None]:
     finally:
         log.removeHandler(handler)
         handler.close()
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_write(path) as file:
-        file.write(text.encode())

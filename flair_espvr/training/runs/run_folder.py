@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flair_espvr.errors import ConfigurationError, EspvrError
-from flair_espvr.files import atomic_write
+from flair_espvr.files import write_text
 from flair_espvr.scores import Score, Scores
 from flair_espvr.training.recipes.recipe import Recipe
 from flair_espvr.training.runs.evaluation import Evaluation
@@ -111,8 +111,7 @@ class RunFolder:
         """
         write_predictions(self.predictions(evaluation), result.gold, result.predicted)
         content = {**notes, "lenient": scores_to_plain(result.lenient), "strict": scores_to_plain(result.strict)}
-        with atomic_write(self.scores(evaluation)) as file:
-            file.write(json.dumps(content, indent=1, ensure_ascii=False).encode())
+        write_text(self.scores(evaluation), json.dumps(content, indent=1, ensure_ascii=False))
 
     def read_scores(self, evaluation: str = TEST) -> dict[str, Any]:
         """What `write_evaluation` kept, with `lenient` and `strict` as `Scores`.
