@@ -181,11 +181,9 @@ class _FileKeys:
             seen = (os.path.abspath(path), status.st_size, status.st_mtime_ns)
         except (OSError, ValueError):
             return content_key(picture_bytes(path))  # which says what is wrong
-        key = self._keys.get(seen)
-        if key is None:
-            key = content_key(picture_bytes(path))
+        # Each of these steps is whole: threads may do them at the same time.
+        key = self._keys.pop(seen, None) or content_key(picture_bytes(path))
         self._keys[seen] = key
-        self._keys.move_to_end(seen)
         if len(self._keys) > self._limit:
             self._keys.popitem(last=False)
         return key

@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from flair_espvr.data.metadata import IMAGE, metadata_or_none
 from flair_espvr.data.pictures import PictureSource, content_key, describe_source, squashed_pixels
 from flair_espvr.embeddings.backbone_weights import Weights, read_weights
 from flair_espvr.embeddings.backbones import Backbone, plain_arguments
+from flair_espvr.embeddings.background import in_background
 from flair_espvr.embeddings.region_header import RegionHeader
 from flair_espvr.embeddings.region_store import RegionStore
 from flair_espvr.errors import BadPictureError, ConfigurationError, RegionStoreError
@@ -145,6 +148,17 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         if opened is not None:
             self._agree(opened.header, f"the region store {folder}")
         self._store, self._store_folder, self.read_only = opened, folder, read_only
+
+    def prefetch(self, sentences: Sequence[Sentence]) -> None:
+        """Begins to read from disk, in the background, what `regions` of these sentences will take from the store.
+
+        Changes no result and raises nothing: `regions` meets again whatever goes wrong. Only for pictures that are
+        files; the key of any other costs as much as the picture.
+        """
+        if self._store is not None:
+            sources = [metadata_or_none(sentence, IMAGE) for sentence in sentences]
+            files = [source for source in sources if isinstance(source, str | Path)]
+            in_background(partial(_warm, self._store, files))
 
     def regions(self, sentences: Sequence[Sentence]) -> RegionBatch:
         """The pictures of B sentences; nothing is put on the sentences.
@@ -320,3 +334,9 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         if differences:
             raise RegionStoreError(f"the vectors of {owner} are of another kind: {differences}")
         self._header = header
+
+
+def _warm(store: RegionStore, files: Sequence[str | Path]) -> None:
+    for file in files:
+        with suppress(BadPictureError, RegionStoreError):
+            store.warm(content_key(file))

@@ -128,7 +128,7 @@ class LmdbEnvironment:
                 lock=os.access(lock_file if lock_file.exists() else self._folder, os.W_OK),
                 map_size=_FIRST_MAP_BYTES,
                 max_readers=_MAX_READERS,
-                readahead=False,
+                readahead=True,  # values are large and whole: without it, a cold one comes in page by page
             )
             if not self._checked:
                 try:

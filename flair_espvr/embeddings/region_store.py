@@ -133,6 +133,15 @@ class RegionStore:
         values[~found] = 0
         return values, found
 
+    def warm(self, key: bytes) -> None:
+        """Brings a picture's features, if they are here, into the system's memory; other threads go on meanwhile.
+
+        Raises:
+            RegionStoreError: the store cannot be read.
+        """
+        # lmdb touches every page of a value that it looks up, without the interpreter's lock.
+        self._read(lambda transaction: (None, len(transaction.get(key, b""))))
+
     def put_many(self, features: Mapping[bytes, np.ndarray]) -> None:
         """Adds pictures, all or none, safely on disk when this returns; those already here stay as they are.
 

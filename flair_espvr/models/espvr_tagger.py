@@ -1,6 +1,7 @@
 """ESPVR as a Flair model: entity spans position visual regions (Findings of EMNLP 2023)."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,11 @@ class ESPVRTagger(MultimodalTagger):
         words, mask = self._word_vectors(sentences, keep=keep_embeddings)
         visual = self._visual_input(sentences)
         return self.network(words, mask, visual, spans), visual
+
+    def prefetch(self, sentences: Sequence[Sentence]) -> None:
+        """Begins to read the regions of these sentences from the store."""
+        if self.region_embeddings is not None:
+            self.region_embeddings.prefetch(sentences)
 
     def batch_losses(self, sentences: list[Sentence]) -> torch.Tensor:
         """Eq. 10 of each of B labelled sentences, (B,)."""

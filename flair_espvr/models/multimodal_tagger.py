@@ -117,6 +117,9 @@ class MultimodalTagger(Classifier[Sentence]):
             with_probabilities: give every tag's posterior too.
         """
 
+    def prefetch(self, sentences: Sequence[Sentence]) -> None:
+        """Begins to read from disk, in the background, what these sentences will need; by default nothing."""
+
     @abstractmethod
     def hyperparameters(self) -> dict[str, Any]:
         """The plain keyword arguments that build this model again, besides embeddings, labels and pictures."""
@@ -169,7 +172,10 @@ class MultimodalTagger(Classifier[Sentence]):
         keep = embedding_storage_mode not in (None, "none")
         loss, words = torch.zeros(1, device=flair.device), 0
         with without_gradients(keep_embeddings=keep), evaluating(self), mixed_precision(flair.device, enabled=amp):
-            for batch in tqdm(batches, desc="Tagging", unit="batch", disable=not verbose):
+            bar = tqdm(batches, desc="Tagging", unit="batch", disable=not verbose)
+            for place, batch in enumerate(bar, start=1):
+                if place < len(batches):
+                    self.prefetch(batches[place])
                 prediction = self.predict_batch(
                     batch,
                     keep_embeddings=keep,

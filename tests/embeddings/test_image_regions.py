@@ -3,6 +3,7 @@ import io
 import pickle
 import subprocess
 import sys
+import threading
 
 import flair
 import numpy as np
@@ -12,7 +13,8 @@ from flair.data import Sentence
 from flair.embeddings.base import load_embeddings
 from PIL import Image
 
-from flair_espvr.data.pictures import load_picture
+from flair_espvr.data.pictures import content_key, load_picture
+from flair_espvr.embeddings import image_regions
 from flair_espvr.embeddings.image_regions import ImageRegionEmbeddings
 from flair_espvr.embeddings.region_store import RegionStore
 from flair_espvr.errors import BadPictureError, ConfigurationError, RegionStoreError
@@ -92,6 +94,59 @@ def test_a_region_looks_at_its_own_cell():
             batch = embeddings.regions([post(Image.new("RGB", (64, 32), "grey")), post(changed)])
             difference = (batch.regions[1] - batch.regions[0]).norm(dim=-1)
             assert difference.argmax().item() == 2 * row + column
+
+
+def test_reading_ahead_reads_what_the_store_holds_and_passes_over_the_rest(full_store, pictures, monkeypatch):
+    warmed, done = [], threading.Event()
+    warm = RegionStore.warm
+    monkeypatch.setattr(RegionStore, "warm", lambda store, key: (warm(store, key), warmed.append(key)))
+    new, bad = pictures[0].with_name("new.png"), pictures[0].with_name("bad.png")
+    new.write_bytes(encoded(7))
+    bad.write_bytes(b"no picture")
+    posts = [post(pictures[2]), post("/nowhere.jpg"), post(bad), post(new), post(), post(str(pictures[0]))]
+    embeddings = tiny(store=full_store, on_bad_image="raise")
+    monkeypatch.setattr("flair_espvr.embeddings.image_regions._warm", then(done, image_regions._warm))
+    embeddings.prefetch(posts)
+    assert done.wait(30)
+    assert warmed[0] == content_key(pictures[2])
+    assert warmed[-1] == content_key(pictures[0])
+    assert not embeddings.bad_pictures
+    assert torch.equal(embeddings.regions(posts[-1:]).regions, tiny(store=full_store).regions(posts[-1:]).regions)
+
+
+def test_reading_ahead_from_a_damaged_store_leaves_the_error_to_who_needs_the_features(
+    full_store, pictures, monkeypatch
+):
+    embeddings, done = tiny(store=full_store), threading.Event()
+    monkeypatch.setattr(RegionStore, "_decoded", raiser(RegionStoreError("damaged")))
+    monkeypatch.setattr(RegionStore, "warm", raiser(RegionStoreError("damaged")))
+    monkeypatch.setattr("flair_espvr.embeddings.image_regions._warm", then(done, image_regions._warm))
+    embeddings.prefetch([post(pictures[0])])
+    assert done.wait(30)
+    with pytest.raises(RegionStoreError, match="damaged"):
+        embeddings.regions([post(pictures[0])])
+
+
+def test_nothing_is_read_ahead_without_a_store(pictures, monkeypatch):
+    monkeypatch.setattr("flair_espvr.embeddings.image_regions.in_background", lambda work: pytest.fail("read ahead"))
+    tiny().prefetch([post(pictures[0])])
+
+
+def then(event, function):
+    """The function; sets the event where it returns without an error."""
+
+    def run(*arguments):
+        function(*arguments)
+        event.set()
+
+    return run
+
+
+def raiser(error):
+    def fail(*_):
+        raise error
+
+    return fail
 
 
 @pytest.mark.parametrize("posts", [[], [post()], [post(), post()], [post("/nowhere.jpg")]])

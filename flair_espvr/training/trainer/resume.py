@@ -12,7 +12,9 @@ from flair.nn import Model
 from flair.trainers import ModelTrainer
 
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.models.multimodal_tagger import MultimodalTagger
 from flair_espvr.training.trainer.identity import differences, run_identity
+from flair_espvr.training.trainer.lookahead import LookaheadSampler
 from flair_espvr.training.trainer.resume_plugin import BEST_MODEL, STATE_FILE, ResumePlugin
 from flair_espvr.training.trainer.training_state import TrainingState
 
@@ -76,6 +78,14 @@ class ResumableTrainer(ModelTrainer):
             log.info(f"Going on after epoch {state.epoch}, from {folder / STATE_FILE}")
         self._resume = ResumePlugin(folder, identity, state, epoch=arguments["epoch"], sampler=arguments["sampler"])
         arguments["plugins"] = [self._resume, *(arguments["plugins"] or [])]
+        if isinstance(self.model, MultimodalTagger):
+            arguments["sampler"] = LookaheadSampler(
+                self.model.prefetch,
+                arguments["sampler"],
+                mini_batch_size=arguments["mini_batch_size"],
+                shuffle=arguments["shuffle"],
+                shuffle_this_epoch=arguments["shuffle_first_epoch"] or arguments["epoch"] > 0,
+            )
         try:
             return super().train_custom(*call.args[1:], **call.kwargs)
         finally:
