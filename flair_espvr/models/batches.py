@@ -4,6 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from flair_espvr.errors import ConfigurationError
 
+LONG = 512
+"""What most encoders read at once. A batch with something longer holds fewer, so that its size with padding, and with
+it the memory, stays that of a full batch of this length."""
+
 
 def batches_by_length(
     lengths: Sequence[int], *, mini_batch_size: int, max_tokens: int | None = None
@@ -12,7 +16,7 @@ def batches_by_length(
 
     Args:
         lengths: what each item is padded by.
-        mini_batch_size: items per batch.
+        mini_batch_size: items per batch, fewer where one is longer than `LONG`.
         max_tokens: in place of `mini_batch_size`, the most that a batch may hold with its padding. An item that is
             longer by itself makes a batch of its own.
 
@@ -21,9 +25,10 @@ def batches_by_length(
     """
     if mini_batch_size < 1 or (max_tokens is not None and max_tokens < 1):
         raise ConfigurationError(f"{mini_batch_size=}, {max_tokens=}: batches hold 1 item or wordpiece, or more")
+    most, budget = (mini_batch_size, mini_batch_size * LONG) if max_tokens is None else (len(lengths), max_tokens)
     order = sorted(range(len(lengths)), key=lambda place: lengths[place], reverse=True)
     start = 0
     while start < len(order):
-        size = mini_batch_size if max_tokens is None else max(1, max_tokens // lengths[order[start]])
+        size = max(1, min(most, budget // lengths[order[start]]))
         yield order[start : start + size]
         start += size

@@ -22,7 +22,7 @@ from flair_espvr.embeddings.captioned_transformer import CaptionedTransformerEmb
 from flair_espvr.embeddings.words import word_vectors
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
 from flair_espvr.models.allowance import Allowance
-from flair_espvr.models.batches import batches_by_length
+from flair_espvr.models.batches import LONG, batches_by_length
 from flair_espvr.models.bio_tags import BioTags
 from flair_espvr.models.checkpoint import (
     check_format,
@@ -148,7 +148,7 @@ class MultimodalTagger(Classifier[Sentence]):
 
         Args:
             sentences: one sentence, a list or a dataset; empty ones are left alone.
-            mini_batch_size: sentences per forward pass.
+            mini_batch_size: sentences per forward pass; fewer where one is longer than 512 words.
             return_probabilities_for_all_classes: also put every tag's posterior on each token.
             verbose: show a progress bar.
             label_name: name of the new labels, this model's `label_type` by default. Older labels of that name are
@@ -289,12 +289,12 @@ class MultimodalTagger(Classifier[Sentence]):
     ) -> list[list[Sentence]]:
         """The sentences that have words, in batches of like lengths."""
         sentences = [sentence for sentence in sentences if len(sentence) > 0]
-        if max_tokens is None and len(sentences) <= mini_batch_size:
+        lengths = [len(sentence) for sentence in sentences]
+        if max_tokens is None and len(sentences) <= mini_batch_size and max(lengths, default=0) <= LONG:
             return [sentences] if sentences else []
         if isinstance(self.embeddings, CaptionedTransformerEmbeddings):
-            lengths = self.embeddings.input_lengths(sentences)
-        else:
-            lengths = [len(sentence) for sentence in sentences]
+            # The encoder cuts what is too long for it; the layers after it read every word.
+            lengths = list(map(max, self.embeddings.input_lengths(sentences), lengths))
         places = batches_by_length(lengths, mini_batch_size=mini_batch_size, max_tokens=max_tokens)
         return [[sentences[place] for place in batch] for batch in places]
 

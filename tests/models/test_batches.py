@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flair_espvr.errors import ConfigurationError
-from flair_espvr.models.batches import batches_by_length
+from flair_espvr.models.batches import LONG, batches_by_length
 
 LENGTHS = st.lists(st.integers(1, 60), max_size=40)
 
@@ -28,6 +28,19 @@ def test_a_budget_is_kept_and_filled(lengths: list[int], budget: int) -> None:
         assert len(batch) == 1 or len(batch) * longest <= budget
         if number + 1 < len(batches):
             assert (len(batch) + 1) * longest > budget
+
+
+@given(
+    lengths=st.lists(st.one_of(st.integers(1, 60), st.integers(LONG - 2, 20 * LONG)), max_size=40),
+    size=st.integers(1, 12),
+)
+def test_no_batch_is_larger_than_a_full_one_of_long_items_unless_one_item_is(lengths: list[int], size: int) -> None:
+    batches = list(batches_by_length(lengths, mini_batch_size=size))
+    assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
+    for batch in batches:
+        longest = max(lengths[place] for place in batch)
+        assert len(batch) <= size
+        assert len(batch) == 1 or len(batch) * longest <= size * LONG
 
 
 @pytest.mark.parametrize("sizes", [{"mini_batch_size": 0}, {"mini_batch_size": 3, "max_tokens": 0}])

@@ -139,7 +139,7 @@ def test_5000_words(build: Build, pictures: list[Path]) -> None:
     long, short = post(["kevin", "plays"] * 2_500, image=pictures[0], caption="a man"), post(["hi", "kevin"])
     tagger.predict(short, label_name="found")
     alone = found(short)
-    tagger.predict([long, short], mini_batch_size=2, label_name="found")
+    tagger.predict([long, short], max_tokens=2 * 5_000, label_name="found")
     assert [entity[:3] for entity in found(short)] == [entity[:3] for entity in alone]
     assert all(1 <= first <= last <= 5_000 and 0.0 <= score <= 1.0 for first, last, _, score in found(long))
 

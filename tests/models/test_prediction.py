@@ -1,5 +1,6 @@
 """How `predict` computes changes nothing of what it finds: batches, budgets, precision, and where vectors come from."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,54 @@ def test_a_budget_of_wordpieces_is_kept_and_finds_the_same(build: Build, posts: 
     assert all(len(batch) == 1 or batch.numel() <= budget for batch in seen)
     assert sum(len(batch) for batch in seen) == len(posts)
     assert found(posts, "fixed") == found(posts, "budget")
+
+
+@pytest.mark.parametrize("use_caption", [True, False])
+def test_a_post_of_thousands_of_words_takes_none_into_its_batch(
+    build: Build, posts: list[Sentence], tiny_bert: Path, use_caption: bool
+) -> None:
+    """The encoder cuts it, so that its wordpieces alone would not show how long it is."""
+    tagger = build(embeddings=CaptionedTransformerEmbeddings(str(tiny_bert), use_caption=use_caption))
+    with inputs(tagger) as seen:
+        tagger.predict([*posts[:2], Sentence(["hi"] * 2_000)], mini_batch_size=3)
+    assert [len(batch) for batch in seen] == [1, 2]
+
+
+def test_encoder_and_fusion_may_be_compiled_in_place(build: Build, posts: list[Sentence], tmp_path: Path) -> None:
+    """By torch's own method; here with a compiler that needs no C++."""
+    tagger = build()
+    tagger.predict(posts, mini_batch_size=3, label_name="plain")
+    for part in (tagger.embeddings.model, tagger.network.fusion):
+        part.compile(backend="eager", dynamic=True)
+    tagger.predict(posts, mini_batch_size=3, label_name="compiled")
+    assert found(posts, "compiled") == found(posts, "plain")
+    tagger.save(tmp_path / "model.pt")
+    ESPVRTagger.load(tmp_path / "model.pt").predict(posts, mini_batch_size=3, label_name="loaded")
+    assert found(posts, "loaded") == found(posts, "plain")
+
+
+@pytest.mark.parametrize("max_tokens", [None, 40])
+def test_the_next_batch_is_announced_before_one_is_computed(
+    build: Build, posts: list[Sentence], monkeypatch: pytest.MonkeyPatch, max_tokens: int | None
+) -> None:
+    tagger = build()
+    events: list[tuple[str, list[Sentence]]] = []
+    predict_batch = tagger.predict_batch
+    monkeypatch.setattr(tagger, "prefetch", lambda batch: events.append(("announced", batch)))
+    monkeypatch.setattr(
+        tagger,
+        "predict_batch",
+        lambda batch, **options: events.append(("computed", batch)) or predict_batch(batch, **options),
+    )
+    tagger.predict(posts, mini_batch_size=3, max_tokens=max_tokens)
+    batches = [batch for event, batch in events if event == "computed"]
+    assert len(batches) > 2
+    expected = [
+        event
+        for one, following in itertools.pairwise(batches)
+        for event in (("announced", following), ("computed", one))
+    ]
+    assert events == [*expected, ("computed", batches[-1])]
 
 
 def test_results_are_in_the_callers_order(build: Build, posts: list[Sentence]) -> None:

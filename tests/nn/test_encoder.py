@@ -1,4 +1,4 @@
-"""The self-attention stack: torch's own encoder with the same weights, both of its code paths, and padding."""
+"""The self-attention stack: torch's own encoder with the same weights, all code paths, and padding."""
 
 import pytest
 import torch
@@ -6,6 +6,8 @@ import torch
 from flair_espvr.nn import SelfAttentionStack
 
 LENGTHS = [6, 2, 4]
+LONG = 20
+"""Times as many words, which are too many for torch's fused layer."""
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 
 
@@ -15,19 +17,31 @@ def stack():
     return SelfAttentionStack(5, 8, num_heads=2, num_layers=3, dropout=0.0)
 
 
-@pytest.fixture
-def batch():
+@pytest.fixture(params=[1, LONG])
+def batch(request):
     torch.manual_seed(1)
-    return torch.randn(3, 6, 5), torch.arange(6) < torch.tensor(LENGTHS).unsqueeze(1)
+    lengths = request.param * torch.tensor(LENGTHS).unsqueeze(1)
+    return torch.randn(3, int(lengths.max()), 5), torch.arange(int(lengths.max())) < lengths
 
 
-def test_equals_torch_encoder_with_the_same_weights(stack, batch):
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_equals_torch_encoder_with_the_same_weights_and_random_numbers(batch, dropout):
     words, mask = batch
-    layer = torch.nn.TransformerEncoderLayer(8, 2, 32, dropout=0.0, activation="gelu", batch_first=True)
+    stack = SelfAttentionStack(5, 8, num_heads=2, num_layers=3, dropout=dropout)
+    layer = torch.nn.TransformerEncoderLayer(8, 2, 32, dropout=dropout, activation="gelu", batch_first=True)
     encoder = torch.nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
     encoder.layers.load_state_dict(stack.layers.state_dict())
+    torch.manual_seed(2)
     expected = encoder(words @ stack.projection.weight.T + stack.projection.bias, src_key_padding_mask=~mask)
+    torch.manual_seed(2)
     torch.testing.assert_close(stack(words, mask)[mask], expected[mask], **CLOSE)
+
+
+def test_memory_does_not_grow_with_the_square_of_the_words(stack):
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profile, torch.inference_mode():
+        stack.eval()(torch.randn(1, 3_000, 5), torch.ones(1, 3_000, dtype=torch.bool))
+    assert 0 < max(event.cpu_memory_usage for event in profile.key_averages()) < 3_000 * 3_000
 
 
 def test_inference_equals_training(stack, batch):
@@ -50,7 +64,7 @@ def test_padding_and_other_rows_do_not_matter(stack, batch, inference):
         result = stack(words, mask)
         noisy = stack(words.masked_fill(~mask.unsqueeze(-1), 50.0), mask)
         torch.testing.assert_close(noisy[mask], result[mask], **CLOSE)
-        for row, length in enumerate(LENGTHS):
+        for row, length in enumerate(mask.sum(dim=1).tolist()):
             alone = stack(words[row : row + 1, :length], mask[row : row + 1, :length])
             torch.testing.assert_close(alone[0], result[row, :length], **CLOSE)
 
