@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks import measuring
-from benchmarks.speed import crf, parts, predict, scaling, training
+from benchmarks.speed import compiling, crf, parts, predict, reading, scaling, training
 from benchmarks.speed.posts import give_pictures, written_posts
 from benchmarks.speed.subjects import calibrate, espvr_tagger, predicted_batches
 from benchmarks.speed.table import rows_of
@@ -13,7 +14,7 @@ from benchmarks.speed.table import rows_of
 
 @pytest.fixture
 def tiny_encoder(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for module in (parts, predict, scaling, training):
+    for module in (compiling, parts, predict, reading, scaling, training):
         monkeypatch.setattr(module, "encoder_folder", lambda *_: str(tiny_bert))
     return tiny_bert
 
@@ -43,6 +44,17 @@ def test_predict(tiny_encoder: Path, capsys: pytest.CaptureFixture[str], setting
 def test_training(tiny_encoder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     training.main(["--posts", "3", "--rounds", "1", "--threads", "1"])
     assert len(table(capsys.readouterr().out)) == 3 + 4 + 2
+
+
+def test_reading(tiny_encoder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    reading.main([str(tmp_path), "--posts", "33", "--others", "2", "--rounds", "1", "--threads", "1"])
+    assert [row[0] for row in table(capsys.readouterr().out)] == ["in memory", "on disk", "on disk, read ahead"]
+
+
+def test_compiling(tiny_encoder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda *_, **__: None)  # it takes half a minute and a C++ compiler
+    compiling.main(["--posts", "3", "--rounds", "1", "--threads", "1"])
+    assert len(table(capsys.readouterr().out)) == 2 + 1 + 3 + 2
 
 
 def test_crf(capsys: pytest.CaptureFixture[str]) -> None:
