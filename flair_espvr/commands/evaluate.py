@@ -44,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         getattr(corpus, arguments.split) or (),
         gold_label_type=section.label_type,
         mini_batch_size=arguments.batch_size,
+        amp=arguments.amp,
         edition=corpus.edition,
         verbose=True,
     )

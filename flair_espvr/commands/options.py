@@ -18,10 +18,15 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
 
 
 def add_tagger(parser: argparse.ArgumentParser) -> None:
-    """`MODEL` and how it tags: `--batch-size`, `--device`, `--trust`."""
+    """`MODEL` and how it tags: `--batch-size`, `--device`, `--amp`, `--trust`."""
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model file")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="posts at once (default: %(default)s)")
     parser.add_argument("--device", help="where to compute, e.g. cpu or cuda:1 (default: a GPU if there is one)")
+    parser.add_argument(
+        "--amp",
+        action="store_true",
+        help="mixed precision: faster, and nearly always the same tags (no effect on a CPU without bfloat16)",
+    )
     parser.add_argument(
         "--trust",
         action="store_true",

@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
         log.setLevel(logging.ERROR)  # pictures that cannot be read are listed at the end, each once
         flair.device = chosen_device(arguments.device)
         tagger = _load(arguments.model, arguments.store, trusted=arguments.trust)
-        tagging = PostTagging(tagger, posts, batch_size=arguments.batch_size)
+        tagging = PostTagging(tagger, posts, batch_size=arguments.batch_size, amp=arguments.amp)
         _write(tagging, tagger.label_type, format_, arguments)
     bad = dict(tagging.bad_pictures)
     bad.update((str(path), "is no picture") for folder in folders for path in sorted(folder.not_pictures))
@@ -182,7 +182,8 @@ def _write(tagging: "PostTagging", label_type: str, format_: str, arguments: arg
         for window in _with_progress(tagging, arguments.quiet):
             _print(to_bytes(window, label_type=label_type))
         return
-    with ResumableFile(arguments.out, {"model": sha256_of(arguments.model), "format": format_}) as file:
+    made_by = {"model": sha256_of(arguments.model), "format": format_, "amp": arguments.amp}
+    with ResumableFile(arguments.out, made_by) as file:
         if file.notes and not tagging.resume(file.notes):
             raise ConfigurationError(
                 f"{file.part}: the first {tagging.posts:,} posts are not those that the interrupted run tagged (their "

@@ -6,10 +6,12 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
+import flair
 from flair.data import Sentence
 from flair.nn import Classifier
 
 from flair_espvr.data.untagged_posts import UntaggedPost
+from flair_espvr.models.modes import mixed_precision
 
 WINDOW_BATCHES = 16
 """Batches in a window: within one, a tagger sorts posts by length, so that little of a batch is padding."""
@@ -22,6 +24,7 @@ class PostTagging:
         tagger: what tags them; any Flair model that labels spans.
         posts: the stream; read once, a window ahead of what was given.
         batch_size: posts per forward pass.
+        amp: mixed precision, see `mixed_precision`.
 
     Attributes:
         posts, entities: how many were tagged and found.
@@ -29,13 +32,16 @@ class PostTagging:
         bad_pictures: those that were taken for no picture: name -> reason.
     """
 
-    def __init__(self, tagger: Classifier[Sentence], posts: Iterator[UntaggedPost], *, batch_size: int) -> None:
+    def __init__(
+        self, tagger: Classifier[Sentence], posts: Iterator[UntaggedPost], *, batch_size: int, amp: bool = False
+    ) -> None:
         self.posts = self.entities = self.pictures = 0
         self.bad_pictures: dict[str, str] = {}
         self._new_bad_pictures: dict[str, str] = {}
         self._tagger = tagger
         self._stream = posts
         self._batch_size = batch_size
+        self._amp = amp
         self._digest = blake2b(digest_size=16)
 
     def windows(self) -> Iterator[list[Sentence]]:
@@ -46,7 +52,8 @@ class PostTagging:
         """
         while window := list(islice(self._stream, self._batch_size * WINDOW_BATCHES)):
             sentences = [post.sentence() for post in window]
-            self._tagger.predict(sentences, mini_batch_size=self._batch_size)
+            with mixed_precision(flair.device, enabled=self._amp):
+                self._tagger.predict(sentences, mini_batch_size=self._batch_size)
             self._count(window, sentences)
             yield sentences
 

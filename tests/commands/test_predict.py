@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from flair.data import Corpus, Sentence
 from flair.embeddings import TransformerWordEmbeddings
 from flair.models import SequenceTagger
@@ -21,6 +22,7 @@ from flair_espvr import ESPVRTagger
 from flair_espvr.commands import main, predict
 from flair_espvr.data import read_posts
 from flair_espvr.errors import ConfigurationError, PostFormatError, RegionStoreError, UnsafeModelError
+from flair_espvr.models import modes
 
 Run = Callable[..., int]
 
@@ -274,6 +276,35 @@ def test_another_model_does_not_go_on(run: Run, build: Callable[..., ESPVRTagger
     build(window=2).save(model)
     with pytest.raises(ConfigurationError, match=r"model differ"):
         run(posts, "--batch-size", 1, "--out", tmp_path / "out.jsonl")
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_mixed_precision(
+    command: str, model: Path, corpus_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    predict_batch = ESPVRTagger.predict_batch
+
+    def noted(tagger: ESPVRTagger, batch: list[Sentence], **options: Any) -> Any:
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return predict_batch(tagger, batch, **options)
+
+    monkeypatch.setattr(modes, "_cpu_has_bfloat16", lambda: True)
+    monkeypatch.setattr(ESPVRTagger, "predict_batch", noted)
+    posts = str(corpus_folder / "test.txt")
+    for amp in ([], ["--amp"]):
+        assert main.main([command, str(model), posts, "--out", str(tmp_path / f"out{len(amp)}"), *amp]) == 0
+    assert seen == [False, True]
+
+
+def test_a_run_in_another_precision_does_not_go_on(run: Run, tmp_path: Path) -> None:
+    posts = many(tmp_path / "posts.jsonl", 20)
+    with posts.open("a") as file:
+        file.write("{")
+    with pytest.raises(PostFormatError):
+        run(posts, "--batch-size", 1, "--out", tmp_path / "out.jsonl")
+    with pytest.raises(ConfigurationError, match=r"amp differ"):
+        run(posts, "--batch-size", 1, "--out", tmp_path / "out.jsonl", "--amp")
 
 
 def test_a_reader_that_has_seen_enough(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import flair
 from flair.data import Sentence
 from flair.models import SequenceTagger
 from flair.nn import Classifier
@@ -13,6 +14,7 @@ from flair_espvr.data.bio import Entity
 from flair_espvr.data.sentences import sentence_entities
 from flair_espvr.errors import UnsafeModelError
 from flair_espvr.models import MultimodalTagger
+from flair_espvr.models.modes import mixed_precision
 from flair_espvr.scores import Scores, score_entities
 
 PREDICTED = "predicted"
@@ -67,6 +69,7 @@ def evaluate(
     *,
     gold_label_type: str,
     mini_batch_size: int = 32,
+    amp: bool = False,
     edition: str | None = None,
     verbose: bool = False,
 ) -> Evaluation:
@@ -77,11 +80,13 @@ def evaluate(
         sentences: the posts; the predictions stay on them, under `PREDICTED`.
         gold_label_type: the layer of the gold labels.
         mini_batch_size: posts per forward pass.
+        amp: mixed precision, see `mixed_precision`.
         edition: the corpus's edition; only named in the scores.
         verbose: show a progress bar.
     """
     posts = list(sentences)
-    model.predict(posts, mini_batch_size=mini_batch_size, label_name=PREDICTED, verbose=verbose)
+    with mixed_precision(flair.device, enabled=amp):
+        model.predict(posts, mini_batch_size=mini_batch_size, label_name=PREDICTED, verbose=verbose)
     gold = _entities(posts, gold_label_type)
     predicted = _entities(posts, PREDICTED)
     valid = [sentence_entities(post, gold_label_type, strict=True) for post in posts]
