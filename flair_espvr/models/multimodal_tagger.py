@@ -37,6 +37,11 @@ from flair_espvr.models.model_card import ModelFacts
 from flair_espvr.models.modes import evaluating, mixed_precision, without_gradients
 from flair_espvr.models.pretrained import push, read_pretrained, write_pretrained
 
+EVALUATED_BATCHES = 16
+"""Batches that an evaluation tags together, so that their posts can be sorted by length."""
+
+_EVALUATE = inspect.signature(Classifier.evaluate)
+
 
 @dataclass(frozen=True)
 class Entity:
@@ -94,6 +99,8 @@ class MultimodalTagger(Classifier[Sentence]):
         self.tag_format = tag_format
         self.tags = BioTags(label_dictionary.get_items())
         self._label_type = label_type
+        self._evaluated_batch_size: int | None = None
+        """Of the evaluation that goes on: Flair's asks for many batches' posts at once, as if they were one batch."""
 
     @property
     def label_type(self) -> str:
@@ -195,7 +202,7 @@ class MultimodalTagger(Classifier[Sentence]):
     def evaluate(
         self, data_points: list[Sentence] | Dataset[Sentence], *arguments: Any, amp: bool = False, **options: Any
     ) -> Result:
-        """Flair's evaluation of `predict`.
+        """Flair's evaluation of `predict`; posts of like length share a batch.
 
         Args:
             data_points: labelled sentences.
@@ -203,8 +210,15 @@ class MultimodalTagger(Classifier[Sentence]):
             amp: mixed precision, as in `predict`.
             options: those of Flair's `evaluate` that are given by name.
         """
-        with mixed_precision(flair.device, enabled=amp):
-            return super().evaluate(data_points, *arguments, **options)
+        call = _EVALUATE.bind(self, data_points, *arguments, **options)
+        call.apply_defaults()
+        self._evaluated_batch_size = call.arguments["mini_batch_size"]
+        call.arguments["mini_batch_size"] *= EVALUATED_BATCHES
+        try:
+            with mixed_precision(flair.device, enabled=amp):
+                return super().evaluate(*call.args[1:], **call.kwargs)
+        finally:
+            self._evaluated_batch_size = None
 
     def get_used_tokens(
         self, corpus: Corpus[Sentence], context_length: int = 0, respect_document_boundaries: bool = True
@@ -289,6 +303,7 @@ class MultimodalTagger(Classifier[Sentence]):
     ) -> list[list[Sentence]]:
         """The sentences that have words, in batches of like lengths."""
         sentences = [sentence for sentence in sentences if len(sentence) > 0]
+        mini_batch_size = self._evaluated_batch_size or mini_batch_size
         lengths = [len(sentence) for sentence in sentences]
         if max_tokens is None and len(sentences) <= mini_batch_size and max(lengths, default=0) <= LONG:
             return [sentences] if sentences else []

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from flair.data import Sentence
+from flair.nn import Classifier
 
 from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger
 from flair_espvr.models import modes
@@ -163,6 +164,27 @@ def test_mixed_precision(
         for token in post:
             full, mixed = ([label.score for label in token.get_tags_proba_dist(layer)] for layer in ("full", "mixed"))
             assert mixed == pytest.approx(full, abs=0.05)
+
+
+@pytest.mark.parametrize("positional", [True, False])
+def test_an_evaluation_sorts_and_is_flairs_own(
+    build: Build, posts: list[Sentence], tmp_path: Path, positional: bool
+) -> None:
+    tagger = build()
+    theirs = Classifier.evaluate(tagger, posts, "ner", out_path=tmp_path / "theirs.tsv", mini_batch_size=3)
+    with inputs(tagger) as seen:
+        if positional:
+            ours = tagger.evaluate(posts, "ner", tmp_path / "ours.tsv", "none", 3)
+        else:
+            ours = tagger.evaluate(posts, gold_label_type="ner", out_path=tmp_path / "ours.tsv", mini_batch_size=3)
+    assert [len(batch) for batch in seen] == [3, 3, 2]
+    assert [batch.shape[1] for batch in seen] == sorted((batch.shape[1] for batch in seen), reverse=True)
+    assert (tmp_path / "ours.tsv").read_text() == (tmp_path / "theirs.tsv").read_text()
+    assert ours.scores == pytest.approx(theirs.scores, rel=1e-4)
+    assert ours.classification_report == theirs.classification_report
+    with inputs(tagger) as seen:
+        tagger.predict(posts, mini_batch_size=5)
+    assert len(seen) == 2
 
 
 def test_evaluation_in_mixed_precision(build: Build, posts: list[Sentence], monkeypatch: pytest.MonkeyPatch) -> None:
