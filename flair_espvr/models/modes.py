@@ -8,16 +8,19 @@ import torch
 
 @contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode for the block: a prediction must not depend on dropout."""
-    if not any(module.training for module in model.modules()):
-        yield  # Setting the mode of every module twice would take a tenth of the time of a single post.
+    """Evaluation mode for the block: a prediction must not depend on dropout.
+
+    The model's own mode stands for those of its parts, as everywhere in torch: to look at 140 of them, let alone to set
+    them twice, is felt where a single post is predicted.
+    """
+    if not model.training:
+        yield
         return
-    was_training = model.training
     model.eval()
     try:
         yield
     finally:
-        model.train(was_training)
+        model.train()
 
 
 def without_gradients(*, keep_embeddings: bool) -> AbstractContextManager[None]:

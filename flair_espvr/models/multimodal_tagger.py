@@ -179,8 +179,8 @@ class MultimodalTagger(Classifier[Sentence]):
         keep = embedding_storage_mode not in (None, "none")
         loss, words = torch.zeros(1, device=flair.device), 0
         with without_gradients(keep_embeddings=keep), evaluating(self), mixed_precision(flair.device, enabled=amp):
-            bar = tqdm(batches, desc="Tagging", unit="batch", disable=not verbose)
-            for place, batch in enumerate(bar, start=1):
+            shown = tqdm(batches, desc="Tagging", unit="batch") if verbose else batches
+            for place, batch in enumerate(shown, start=1):
                 if place < len(batches):
                     self.prefetch(batches[place])
                 prediction = self.predict_batch(
