@@ -182,7 +182,9 @@ def _write(tagging: "PostTagging", label_type: str, format_: str, arguments: arg
         for window in _with_progress(tagging, arguments.quiet):
             _print(to_bytes(window, label_type=label_type))
         return
-    made_by = {"model": sha256_of(arguments.model), "format": format_, "amp": arguments.amp}
+    model = arguments.model
+    files = sorted(file for file in model.rglob("*") if file.is_file()) if model.is_dir() else [model]
+    made_by = {"model": [sha256_of(file) for file in files], "format": format_, "amp": arguments.amp}
     with ResumableFile(arguments.out, made_by) as file:
         if file.notes and not tagging.resume(file.notes):
             raise ConfigurationError(

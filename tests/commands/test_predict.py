@@ -278,6 +278,25 @@ def test_another_model_does_not_go_on(run: Run, build: Callable[..., ESPVRTagger
         run(posts, "--batch-size", 1, "--out", tmp_path / "out.jsonl")
 
 
+def test_an_exported_model_says_the_same(run: Run, model: Path, folder: Path, tmp_path: Path) -> None:
+    ESPVRTagger.load(model).save_pretrained(tmp_path / "exported", include_backbone=True)
+    posts = folder / "posts.jsonl"
+    run(posts, "--out", tmp_path / "file.jsonl")
+    parser = argparse.ArgumentParser()
+    predict.add_arguments(parser)
+    out = tmp_path / "folder.jsonl"
+    predict.run(parser.parse_args([str(tmp_path / "exported"), str(posts), "--out", str(out)]))
+    assert out.read_bytes() == (tmp_path / "file.jsonl").read_bytes()
+
+
+def test_a_folder_that_is_no_model(tmp_path: Path, folder: Path) -> None:
+    parser = argparse.ArgumentParser()
+    predict.add_arguments(parser)
+    with pytest.raises(UnsafeModelError, match=r"config\.json") as raised:
+        predict.run(parser.parse_args([str(folder), str(folder / "posts.jsonl"), "--trust"]))
+    assert "Flair" not in str(raised.value)
+
+
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
 def test_mixed_precision(
     command: str, model: Path, corpus_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

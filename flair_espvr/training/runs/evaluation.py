@@ -39,10 +39,10 @@ class Evaluation:
 
 
 def load_model(path: str | Path, *, trusted: bool = False) -> Classifier[Sentence]:
-    """The model in a file.
+    """The model in a file, or in a folder that `save_pretrained` wrote.
 
     Args:
-        path: the file; those of our taggers are read without running code in them.
+        path: the file or folder; those of our taggers are read without running code in them.
         trusted: whether the file may be a model of Flair's own, whose loader runs the code that a file holds.
 
     Raises:
@@ -53,8 +53,10 @@ def load_model(path: str | Path, *, trusted: bool = False) -> Classifier[Sentenc
         with warnings.catch_warnings():
             # torch remarks on the pickles that it then refuses.
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
-            return MultimodalTagger.load(path)
+            return MultimodalTagger.from_pretrained(path) if Path(path).is_dir() else MultimodalTagger.load(path)
     except UnsafeModelError as error:
+        if Path(path).is_dir():  # Flair's taggers are files
+            raise
         if not trusted:
             raise UnsafeModelError(
                 f"{error}. If it is one of Flair's own taggers, and you made it: such files are read where they are "
