@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 
 class _Background:
@@ -15,7 +16,8 @@ class _Background:
     def __call__(self, work: Callable[[], None]) -> None:
         if self._latest is not None:
             self._latest.cancel()  # not begun: whoever needed it has come meanwhile
-        self._latest = self._thread.submit(work)
+        with suppress(RuntimeError):  # the process is ending, or may start no more threads
+            self._latest = self._thread.submit(work)
 
 
 _background = _Background()

@@ -8,6 +8,9 @@ LONG = 512
 """What most encoders read at once. A batch with something longer holds fewer, so that its size with padding, and with
 it the memory, stays that of a full batch of this length."""
 
+WINDOW_BATCHES = 16
+"""Batches whose posts are sorted together where posts come in a stream."""
+
 
 def batches_by_length(
     lengths: Sequence[int], *, mini_batch_size: int, max_tokens: int | None = None

@@ -22,7 +22,7 @@ from flair_espvr.embeddings.captioned_transformer import CaptionedTransformerEmb
 from flair_espvr.embeddings.words import word_vectors
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
 from flair_espvr.models.allowance import Allowance
-from flair_espvr.models.batches import LONG, batches_by_length
+from flair_espvr.models.batches import LONG, WINDOW_BATCHES, batches_by_length
 from flair_espvr.models.bio_tags import BioTags
 from flair_espvr.models.checkpoint import (
     check_format,
@@ -36,9 +36,6 @@ from flair_espvr.models.embedding_state import rebuild, savable
 from flair_espvr.models.model_card import ModelFacts
 from flair_espvr.models.modes import evaluating, mixed_precision, without_gradients
 from flair_espvr.models.pretrained import push, read_pretrained, write_pretrained
-
-EVALUATED_BATCHES = 16
-"""Batches that an evaluation tags together, so that their posts can be sorted by length."""
 
 _EVALUATE = inspect.signature(Classifier.evaluate)
 
@@ -213,7 +210,7 @@ class MultimodalTagger(Classifier[Sentence]):
         call = _EVALUATE.bind(self, data_points, *arguments, **options)
         call.apply_defaults()
         self._evaluated_batch_size = call.arguments["mini_batch_size"]
-        call.arguments["mini_batch_size"] *= EVALUATED_BATCHES
+        call.arguments["mini_batch_size"] *= WINDOW_BATCHES
         try:
             with mixed_precision(flair.device, enabled=amp):
                 return super().evaluate(*call.args[1:], **call.kwargs)

@@ -11,10 +11,8 @@ from flair.data import Sentence
 from flair.nn import Classifier
 
 from flair_espvr.data.untagged_posts import UntaggedPost
+from flair_espvr.models.batches import WINDOW_BATCHES
 from flair_espvr.models.modes import mixed_precision
-
-WINDOW_BATCHES = 16
-"""Batches in a window: within one, a tagger sorts posts by length, so that little of a batch is padding."""
 
 
 class PostTagging:

@@ -1,8 +1,8 @@
 """Drawing training posts a batch ahead, so that what the next batch needs can be read while this one is learned."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 from flair.data import Sentence
 from flair.samplers import FlairSampler
@@ -58,9 +58,9 @@ class LookaheadSampler(FlairSampler):
             yield from batch
             batch = following
 
-    def _order(self) -> Iterator[int] | Any:
+    def _order(self) -> Iterable[int]:
         if self._sampler is not None:
-            return self._sampler
+            return cast(Iterable[int], self._sampler)
         shuffled = self._shuffle and self._shuffle_this_epoch
         self._shuffle_this_epoch = True
         return RandomSampler(self.data_source) if shuffled else SequentialSampler(self.data_source)
