@@ -7,8 +7,9 @@ from typing import Any
 
 import flair
 import torch
-from flair.data import Dictionary, Sentence
+from flair.data import Dictionary, Sentence, _iter_dataset
 from flair.embeddings import TokenEmbeddings
+from torch.utils.data import Dataset
 
 from flair_espvr.data.region import Region
 from flair_espvr.embeddings.image_regions import ImageRegionEmbeddings
@@ -43,6 +44,7 @@ class ESPVRTagger(MultimodalTagger):
         span_loss_weight: float = 0.08,
         positioning_spans: str = "predicted",
         tag_format: str = "BIO",
+        score_temperature: float = 1.0,
     ) -> None:
         """Builds an untrained tagger; the defaults are the paper's where it prints them.
 
@@ -62,9 +64,11 @@ class ESPVRTagger(MultimodalTagger):
             span_loss_weight: lambda of Eq. 10.
             positioning_spans: position with the `"predicted"` spans (the paper), or in training with the `"gold"` ones.
             tag_format: `"BIO"`.
+            score_temperature: what `calibrate` found; it changes scores and nothing else.
 
         Raises:
-            ConfigurationError: an unknown choice, sizes that do not fit each other, or no type in the dictionary.
+            ConfigurationError: an unknown choice, sizes that do not fit each other, a temperature that is not above 0,
+                or no type in the dictionary.
         """
         super().__init__(embeddings, label_dictionary, label_type, tag_format=tag_format)
         _check_choice("regions", regions, ("positioned", "all", "none"))
@@ -74,6 +78,8 @@ class ESPVRTagger(MultimodalTagger):
             raise ConfigurationError(f"window={window}: a window has at least one region")
         if hidden_size % num_heads:
             raise ConfigurationError(f"hidden_size={hidden_size} is not a multiple of num_heads={num_heads}")
+        if not 0 < score_temperature < math.inf:
+            raise ConfigurationError(f"score_temperature={score_temperature}: should be a number above 0")
         if region_embeddings is None:
             regions = "none"
         self.region_embeddings = region_embeddings if regions != "none" else None
@@ -94,11 +100,17 @@ class ESPVRTagger(MultimodalTagger):
             labels=self.tags.names,
             **self._hyperparameters,
         )
+        self.network.tag_crf.temperature = score_temperature
         self.to(flair.device)
 
     def hyperparameters(self) -> dict[str, Any]:
         """The plain arguments of the constructor."""
-        return {**self._hyperparameters, "positioning_spans": self.positioning_spans, "tag_format": self.tag_format}
+        return {
+            **self._hyperparameters,
+            "positioning_spans": self.positioning_spans,
+            "tag_format": self.tag_format,
+            "score_temperature": self.network.tag_crf.temperature,
+        }
 
     def forward(
         self, sentences: list[Sentence], *, keep_embeddings: bool = False, spans: Spans | None = None
@@ -141,6 +153,34 @@ class ESPVRTagger(MultimodalTagger):
             losses = self.network.loss(output, tags, self._span_tags(tags))
         probabilities = self.network.tag_crf.label_probabilities(emissions, mask) if with_probabilities else None
         return Prediction(self._entities(spans, scores, regions), losses, probabilities)
+
+    def calibrate(self, sentences: list[Sentence] | Dataset[Sentence], mini_batch_size: int = 32) -> float:
+        """Makes scores say how often an entity is right, by labelled posts that training did not learn from.
+
+        A trained tagger is too sure of itself. One number, the temperature, divides all scores of the tag CRF where
+        posteriors are computed, and is set to where the gold tags of these posts are most probable. What is found stays
+        the same, only its scores change. The number is kept in the model's files; more training puts it out of date.
+
+        Args:
+            sentences: such posts, `corpus.dev` for instance; some hundred entities are enough.
+            mini_batch_size: sentences per forward pass.
+
+        Returns:
+            The temperature: above 1 where the scores were too high.
+
+        Raises:
+            ConfigurationError: no post has a label of this tagger's `label_type`.
+        """
+        posts = list(_iter_dataset(sentences)) if isinstance(sentences, Dataset) else sentences
+        if not any(post.get_labels(self.label_type) for post in posts):
+            raise ConfigurationError(f"calibrate: none of the {len(posts)} posts has a {self.label_type!r} label")
+        measured = []
+        with torch.no_grad(), evaluating(self):
+            for batch in self._batches(posts, mini_batch_size, None):
+                output, _ = self(batch)
+                measured.append((output.tag_emissions, self._gold_tags(batch, output.mask.shape[1]), output.mask))
+        self.network.tag_crf.fit_temperature(measured)
+        return self.network.tag_crf.temperature
 
     def position_regions(self, sentences: list[Sentence]) -> RegionPositions | None:
         """Where the fusion looks for B non-empty sentences (b_c, b_l and v).

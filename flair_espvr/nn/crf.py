@@ -1,13 +1,18 @@
 """A conditional random field over BIO2 labels that cannot give an illegal sequence (paper 3.3 and 3.5, Eq. 9)."""
 
+import math
 from collections.abc import Sequence
 
 import torch
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torchcrf import CRF
 
 from flair_espvr.nn.linear_chain import PosteriorChain, best_path, log_likelihood, posterior_chain
 from flair_espvr.nn.spans import Spans
+
+_TEMPERATURES = (0.25, 4.0)
+"""Least and greatest that is ever fitted: beyond, a few posts would make all scores 0 or 1, or all the same."""
 
 
 class LinearChainCRF(torch.nn.Module):
@@ -26,6 +31,7 @@ class LinearChainCRF(torch.nn.Module):
         outside: Id of "O".
         begin: Ids of the begin labels, (K,) long.
         inside: Ids of the inside labels, (K,) long.
+        temperature: What all scores are divided by where posteriors are computed; loss and decoding do not know it.
 
     Raises:
         ValueError: If the labels are not such a set.
@@ -50,6 +56,7 @@ class LinearChainCRF(torch.nn.Module):
         illegal_start = torch.zeros(len(labels), dtype=torch.bool)
         illegal_start[inside] = True
 
+        self.temperature = 1.0
         self.crf = CRF(len(labels), batch_first=True)
         for name, constant in (
             ("begin", begin),
@@ -64,6 +71,28 @@ class LinearChainCRF(torch.nn.Module):
         tags = tags.masked_fill(~mask, self.outside)  # "O" follows any label: no masked step is minus infinity
         with torch.autocast(emissions.device.type, enabled=False):
             return -log_likelihood(_clean(emissions, mask), tags, mask, *self._chain())
+
+    @torch.no_grad()
+    def fit_temperature(self, batches: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
+        """Set the temperature at which gold tags are most probable, for posteriors neither too sure nor too unsure.
+
+        Temperature scaling (Guo et al., On Calibration of Modern Neural Networks, ICML 2017), of whole sentences.
+
+        Args:
+            batches: Emissions, gold tags and masks, as for `loss`, of sentences that the weights were not fitted to.
+        """
+
+        def loss(logarithm: float) -> float:
+            self.temperature = math.exp(logarithm)
+            losses = []
+            for emissions, tags, mask in batches:
+                tags = tags.masked_fill(~mask, self.outside)
+                losses.append(-log_likelihood(self._cooled(emissions, mask), tags, mask, *self._cooled_chain()).sum())
+            return float(torch.stack(losses).sum())
+
+        # The loss is convex in the reciprocal, so that it has one minimum in the logarithm too.
+        bounds = [math.log(temperature) for temperature in _TEMPERATURES]
+        self.temperature = math.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x)
 
     @torch.no_grad()
     def decode(self, emissions: Tensor, mask: Tensor) -> Tensor:
@@ -112,7 +141,13 @@ class LinearChainCRF(torch.nn.Module):
     @torch.no_grad()
     def _posterior(self, emissions: Tensor, mask: Tensor) -> PosteriorChain:
         with torch.autocast(emissions.device.type, enabled=False):
-            return posterior_chain(_clean(emissions, mask), mask, *self._chain())
+            return posterior_chain(self._cooled(emissions, mask), mask, *self._cooled_chain())
+
+    def _cooled(self, emissions: Tensor, mask: Tensor) -> Tensor:
+        return _clean(emissions, mask) / self.temperature
+
+    def _cooled_chain(self) -> tuple[Tensor, ...]:
+        return tuple(scores / self.temperature for scores in self._chain())
 
     def _chain(self) -> tuple[Tensor, Tensor, Tensor]:
         """Transitions (L, L), start (L,) and end (L,) scores, what is illegal at minus infinity."""

@@ -11,6 +11,7 @@ import yaml
 from flair.nn import Classifier
 from seqeval.metrics import f1_score
 
+from flair_espvr import ESPVRTagger
 from flair_espvr.commands.main import main
 from flair_espvr.data.bio import Entity, bio_tags
 from flair_espvr.data.columns import read_posts
@@ -62,6 +63,7 @@ def test_a_run_keeps_everything_and_evaluates_as_seqeval_does(
     }
     assert "EPOCH 2 done" in folder.log.read_text(encoding="utf-8")
     assert not (folder.path / "best-model.pt").exists()
+    assert ESPVRTagger.load(folder.model).hyperparameters()["score_temperature"] != 1
 
     gold, predicted = read_predictions(folder.predictions())
     posts = list(read_posts(corpus_folder / "test.txt"))

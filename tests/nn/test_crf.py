@@ -242,6 +242,52 @@ def test_gradients_are_finite_and_reach_every_legal_parameter():
     assert (crf.crf.transitions.grad[~illegal] != 0).all()
 
 
+@LABEL_SETS
+@pytest.mark.parametrize("temperature", [0.5, 3.0])
+def test_a_temperature_divides_the_scores_in_posteriors_and_nowhere_else(labels, temperature):
+    crf = make_crf(labels)
+    emissions, mask = make_batch(labels)
+    tags = crf.decode(emissions, mask)
+    loss = crf.loss(emissions, tags, mask)
+    divided = make_crf(labels)
+    with torch.no_grad():
+        for parameter in divided.parameters():
+            parameter /= temperature
+    crf.temperature = temperature
+    expected = divided.label_probabilities(emissions / temperature, mask)
+    torch.testing.assert_close(crf.label_probabilities(emissions, mask), expected)
+    spans = bio_spans(tags, mask, begin=crf.begin, inside=crf.inside)
+    expected = divided.span_probabilities(emissions / temperature, mask, spans)
+    torch.testing.assert_close(crf.span_probabilities(emissions, mask, spans), expected)
+    assert torch.equal(crf.decode(emissions, mask), tags)
+    assert torch.equal(crf.loss(emissions, tags, mask), loss)
+
+
+@pytest.mark.parametrize("too_sure", [0.6, 1.0, 2.0])
+def test_the_number_that_scores_were_multiplied_by_is_found(too_sure):
+    """Tags are drawn from the CRF's own distribution, by brute force; then its scores are multiplied."""
+    crf = make_crf(ONE_TYPE)
+    emissions, mask = make_batch(ONE_TYPE, lengths=[4] * 1_000)
+    drawn = []
+    for sentence in emissions:
+        found = probabilities(crf, ONE_TYPE, sentence)
+        drawn.append(list(found)[torch.multinomial(torch.tensor(list(found.values())), 1).item()])
+    tags = torch.tensor(drawn)
+    with torch.no_grad():
+        for parameter in crf.parameters():
+            parameter *= too_sure
+    parts = (slice(100), slice(100, None))
+    crf.fit_temperature([(too_sure * emissions[part], tags[part], mask[part]) for part in parts])
+    assert crf.temperature == pytest.approx(too_sure, rel=0.15)
+
+
+def test_a_temperature_stays_within_bounds():
+    crf = make_crf(ONE_TYPE)
+    emissions, mask = make_batch(ONE_TYPE)
+    crf.fit_temperature([(emissions, crf.decode(emissions, mask), mask)])
+    assert crf.temperature == pytest.approx(0.25, rel=0.01)
+
+
 def test_autocast_does_not_reach_the_chain():
     crf = make_crf(TWO_TYPES)
     emissions, mask = make_batch(TWO_TYPES)

@@ -15,6 +15,7 @@ from flair.trainers.plugins import TrainerPlugin
 
 from flair_espvr.data import MultimodalCorpus
 from flair_espvr.files import write_text
+from flair_espvr.models import ESPVRTagger
 from flair_espvr.training.build import build_corpus, build_regions, build_tagger
 from flair_espvr.training.recipes import sections
 from flair_espvr.training.recipes.recipe import Recipe
@@ -80,6 +81,8 @@ def fit(
 ) -> None:
     """Trains with Flair's `ModelTrainer`, as the recipe's section says; with `resume`, from the last epoch on.
 
+    The scores of an `ESPVRTagger` are calibrated with the development posts, where those have entities.
+
     Args:
         tagger: what to train.
         corpus: on what.
@@ -106,6 +109,9 @@ def fit(
         **optimizer,
         **section.model_dump(exclude={"type", "resume"}),
     )
+    development = list(corpus.dev or ())
+    if isinstance(tagger, ESPVRTagger) and any(post.get_labels(tagger.label_type) for post in development):
+        log.info("Temperature of the scores: %.2f", tagger.calibrate(development))
 
 
 def _test(
