@@ -20,7 +20,7 @@ from flair.data import Sentence
 from benchmarks.measuring import Timing, timings
 from benchmarks.speed.options import parser
 from benchmarks.speed.posts import give_pictures, load_posts
-from benchmarks.speed.subjects import calibrate, encoder_folder, espvr_tagger
+from benchmarks.speed.subjects import balance, encoder_folder, espvr_tagger
 from benchmarks.speed.table import print_table, rows_of
 from flair_espvr import ESPVRTagger
 
@@ -36,7 +36,7 @@ def taggers(setting: str, posts: list[Sentence], folder: Path) -> dict[str, ESPV
     made = {}
     for name in ("as it is", "encoder compiled", "encoder and fusion compiled")[: 3 if pictures else 2]:
         tagger = espvr_tagger(encoder, regions, use_caption=pictures, **paper)
-        calibrate(tagger, posts)
+        balance(tagger, posts)
         if name != "as it is":
             tagger.embeddings.model.compile(dynamic=True)
         if name == "encoder and fusion compiled":

@@ -23,13 +23,13 @@ WARM_UP = 64
 def rise(posts: int) -> float:
     """MB by which the memory of this process rises when it predicts this many posts."""
     from benchmarks.speed.posts import give_pictures, written_posts
-    from benchmarks.speed.subjects import calibrate, encoder_folder, espvr_tagger
+    from benchmarks.speed.subjects import balance, encoder_folder, espvr_tagger
 
     sentences = written_posts(posts)
     with tempfile.TemporaryDirectory() as temporary:
         regions = give_pictures(sentences, Path(temporary) / "pictures", grid=(7, 7), dim=256)
         tagger = espvr_tagger(encoder_folder("minilm", Path()), regions, use_caption=True)
-        calibrate(tagger, sentences)
+        balance(tagger, sentences)
         tagger.predict(sentences[:WARM_UP])
         sizes = [_own_memory()]
         predict_batch = tagger.predict_batch

@@ -18,7 +18,7 @@ import torch
 from benchmarks.measuring import Spread, machine
 from benchmarks.speed.options import parser
 from benchmarks.speed.posts import give_pictures, load_posts
-from benchmarks.speed.subjects import calibrate, encoder_folder, espvr_tagger
+from benchmarks.speed.subjects import balance, encoder_folder, espvr_tagger
 from flair_espvr import ESPVRTagger
 from flair_espvr.models import multimodal_tagger
 
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         regions = give_pictures(posts, folder / "pictures") if chosen.pictures else None
         paper = {"hidden_size": 512, "num_layers": 4} if chosen.encoder == "base" else {}
         tagger = espvr_tagger(encoder_folder(chosen.encoder, folder), regions, use_caption=chosen.pictures, **paper)
-        calibrate(tagger, posts)
+        balance(tagger, posts)
         places = parts(tagger)
 
         def work() -> None:

@@ -21,7 +21,7 @@ from flair.data import Sentence
 from benchmarks.speed.options import parser
 from benchmarks.speed.posts import give_pictures, load_posts
 from benchmarks.speed.subjects import (
-    calibrate,
+    balance,
     encoder_folder,
     encoder_pass,
     espvr_tagger,
@@ -42,7 +42,7 @@ def against_network(posts: list[Sentence], folder: Path, *, encoder: str, pictur
     paper = {"hidden_size": 512, "num_layers": 4} if encoder == "base" else {}
     regions = give_pictures(posts, folder / "pictures") if pictures else None
     tagger = espvr_tagger(encoder_folder(encoder, folder), regions, use_caption=pictures, **paper)
-    calibrate(tagger, posts)
+    balance(tagger, posts)
     batches = [prepared(tagger, batch) for batch in predicted_batches(tagger, posts, mini_batch_size=BATCH)]
     return {
         "bare encoder": _inference(partial(encoder_pass, tagger, batches)),
@@ -60,7 +60,7 @@ def against_flair(posts: list[Sentence], *, mini_batch_size: int) -> Works:
         "ours": espvr_tagger(encoder),
     }
     for tagger in taggers.values():
-        calibrate(tagger, posts)
+        balance(tagger, posts)
 
     def one_by_one(tagger: Any) -> None:
         for post in posts:
@@ -76,7 +76,7 @@ def evaluation(posts: list[Sentence]) -> Works:
     encoder = encoder_folder("minilm", Path())
     taggers = {"Flair, no BiLSTM": sequence_tagger(encoder, use_rnn=False), "ours": espvr_tagger(encoder)}
     for tagger in taggers.values():
-        calibrate(tagger, posts)
+        balance(tagger, posts)
     return {
         name: partial(tagger.evaluate, posts, gold_label_type="ner", mini_batch_size=BATCH)
         for name, tagger in taggers.items()

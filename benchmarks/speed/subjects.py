@@ -83,7 +83,7 @@ def sequence_tagger(encoder: str, *, use_rnn: bool) -> SequenceTagger:
     )
 
 
-def calibrate(tagger: ESPVRTagger | SequenceTagger, posts: Sequence[Sentence]) -> None:
+def balance(tagger: ESPVRTagger | SequenceTagger, posts: Sequence[Sentence]) -> None:
     """Shift the scores of `"O"` until an untrained tagger finds `ENTITIES_PER_POST`: writing labels takes time too."""
     sample = list(posts)[:32]
 

@@ -8,7 +8,7 @@ import torch
 from benchmarks import measuring
 from benchmarks.speed import compiling, crf, parts, predict, reading, scaling, training
 from benchmarks.speed.posts import give_pictures, written_posts
-from benchmarks.speed.subjects import calibrate, espvr_tagger, predicted_batches
+from benchmarks.speed.subjects import balance, espvr_tagger, predicted_batches
 from benchmarks.speed.table import rows_of
 
 
@@ -80,7 +80,7 @@ def test_parts_add_up(tiny_encoder: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_an_untrained_tagger_is_made_to_find_as_much_as_there_is(tmp_path: Path, tiny_bert: Path) -> None:
     posts = written_posts(8)
     tagger = espvr_tagger(str(tiny_bert), give_pictures(posts, tmp_path / "pictures", grid=(2, 2), dim=8), window=1)
-    calibrate(tagger, posts)
+    balance(tagger, posts)
     batches = predicted_batches(tagger, posts, mini_batch_size=3)
     assert sorted(map(len, batches)) == [2, 3, 3]
     assert sum(len(post.get_spans("ner")) for post in posts) > 0
