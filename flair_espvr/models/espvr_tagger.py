@@ -7,7 +7,7 @@ from typing import Any
 
 import flair
 import torch
-from flair.data import Dictionary, Sentence, _iter_dataset
+from flair.data import Dictionary, Sentence
 from flair.embeddings import TokenEmbeddings
 from torch.utils.data import Dataset
 
@@ -171,12 +171,13 @@ class ESPVRTagger(MultimodalTagger):
         Raises:
             ConfigurationError: no post has a label of this tagger's `label_type`.
         """
-        posts = list(_iter_dataset(sentences)) if isinstance(sentences, Dataset) else sentences
+        batches = self._batches(sentences, mini_batch_size, None)
+        posts = [post for batch in batches for post in batch]
         if not any(post.get_labels(self.label_type) for post in posts):
             raise ConfigurationError(f"calibrate: none of the {len(posts)} posts has a {self.label_type!r} label")
         measured = []
         with torch.no_grad(), evaluating(self):
-            for batch in self._batches(posts, mini_batch_size, None):
+            for batch in batches:
                 output, _ = self(batch)
                 measured.append((output.tag_emissions, self._gold_tags(batch, output.mask.shape[1]), output.mask))
         self.network.tag_crf.fit_temperature(measured)

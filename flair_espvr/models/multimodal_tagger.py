@@ -167,11 +167,6 @@ class MultimodalTagger(Classifier[Sentence]):
             Summed loss and word count with `return_loss`, else None.
         """
         label_name = label_name or self.label_type
-        if isinstance(sentences, Sentence):
-            sentences = [sentences]
-        elif isinstance(sentences, Dataset):
-            sentences = list(_iter_dataset(sentences))
-        Sentence.set_context_for_sentences(sentences)
         batches = self._batches(sentences, mini_batch_size, max_tokens)
         keep = embedding_storage_mode not in (None, "none")
         loss, words = torch.zeros(1, device=flair.device), 0
@@ -296,9 +291,14 @@ class MultimodalTagger(Classifier[Sentence]):
         return torch.tensor(rows).to(flair.device, non_blocking=True)
 
     def _batches(
-        self, sentences: Sequence[Sentence], mini_batch_size: int, max_tokens: int | None
+        self, sentences: list[Sentence] | Sentence | Dataset[Sentence], mini_batch_size: int, max_tokens: int | None
     ) -> list[list[Sentence]]:
-        """The sentences that have words, in batches of like lengths."""
+        """The sentences that have words, in batches of like lengths; each knows its neighbours of before."""
+        if isinstance(sentences, Sentence):
+            sentences = [sentences]
+        elif isinstance(sentences, Dataset):
+            sentences = list(_iter_dataset(sentences))
+        Sentence.set_context_for_sentences(sentences)
         sentences = [sentence for sentence in sentences if len(sentence) > 0]
         mini_batch_size = self._evaluated_batch_size or mini_batch_size
         lengths = [len(sentence) for sentence in sentences]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from flair.data import Corpus, Sentence
 
-from flair_espvr import ESPVRTagger
+from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger
 from flair_espvr.errors import ConfigurationError
 
 Build = Callable[..., ESPVRTagger]
@@ -73,6 +73,13 @@ def test_gold_tags_are_most_probable(tagger: ESPVRTagger, posts: list[Sentence])
     best = tagger.calibrate(posts)
     assert 0.3 < best < 3.5  # within the bounds
     assert loss(best) < min(loss(best * factor) for factor in (0.8, 0.95, 1.05, 1.25))
+
+
+def test_neighbours_stay_those_of_the_callers_order(build: Build, posts: list[Sentence], tiny_bert: Path) -> None:
+    """Batches are sorted by length, and what Flair then takes for a neighbour it keeps."""
+    tagger = build(embeddings=CaptionedTransformerEmbeddings(str(tiny_bert), use_context=4))
+    tagger.calibrate(posts, mini_batch_size=3)
+    assert [post.next_sentence() for post in posts] == [*posts[1:], None]
 
 
 @pytest.mark.parametrize("exported", [False, True])
