@@ -68,9 +68,7 @@ class LinearChainCRF(torch.nn.Module):
 
     def loss(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         """Negative log-likelihood of `tags` (B, T) long, which must be legal BIO2, for each sentence: (B,)."""
-        tags = tags.masked_fill(~mask, self.outside)  # "O" follows any label: no masked step is minus infinity
-        with torch.autocast(emissions.device.type, enabled=False):
-            return -log_likelihood(_clean(emissions, mask), tags, mask, *self._chain())
+        return self._loss(emissions, tags, mask, self._chain())
 
     @torch.no_grad()
     def fit_temperature(self, batches: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
@@ -83,12 +81,12 @@ class LinearChainCRF(torch.nn.Module):
         """
 
         def loss(logarithm: float) -> float:
-            self.temperature = math.exp(logarithm)
-            losses = []
-            for emissions, tags, mask in batches:
-                tags = tags.masked_fill(~mask, self.outside)
-                losses.append(-log_likelihood(self._cooled(emissions, mask), tags, mask, *self._cooled_chain()).sum())
-            return float(torch.stack(losses).sum())
+            temperature = math.exp(logarithm)
+            chain = self._cooled_chain(temperature)
+            losses = [
+                self._loss(emissions.float() / temperature, tags, mask, chain) for emissions, tags, mask in batches
+            ]
+            return float(torch.cat(losses).sum())
 
         # The loss is convex in the reciprocal, so that it has one minimum in the logarithm too.
         bounds = [math.log(temperature) for temperature in _TEMPERATURES]
@@ -141,13 +139,17 @@ class LinearChainCRF(torch.nn.Module):
     @torch.no_grad()
     def _posterior(self, emissions: Tensor, mask: Tensor) -> PosteriorChain:
         with torch.autocast(emissions.device.type, enabled=False):
-            return posterior_chain(self._cooled(emissions, mask), mask, *self._cooled_chain())
+            cooled = _clean(emissions, mask) / self.temperature
+            return posterior_chain(cooled, mask, *self._cooled_chain(self.temperature))
 
-    def _cooled(self, emissions: Tensor, mask: Tensor) -> Tensor:
-        return _clean(emissions, mask) / self.temperature
+    def _loss(self, emissions: Tensor, tags: Tensor, mask: Tensor, chain: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        tags = tags.masked_fill(~mask, self.outside)  # "O" follows any label: no masked step is minus infinity
+        with torch.autocast(emissions.device.type, enabled=False):
+            return -log_likelihood(_clean(emissions, mask), tags, mask, *chain)
 
-    def _cooled_chain(self) -> tuple[Tensor, ...]:
-        return tuple(scores / self.temperature for scores in self._chain())
+    def _cooled_chain(self, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+        transitions, start, end = self._chain()
+        return transitions / temperature, start / temperature, end / temperature
 
     def _chain(self) -> tuple[Tensor, Tensor, Tensor]:
         """Transitions (L, L), start (L,) and end (L,) scores, what is illegal at minus infinity."""

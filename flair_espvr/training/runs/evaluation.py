@@ -49,14 +49,14 @@ def load_model(path: str | Path, *, trusted: bool = False) -> Classifier[Sentenc
         FileNotFoundError: there is no such file.
         UnsafeModelError: the file is damaged, or is no model of ours and not `trusted`.
     """
+    if Path(path).is_dir():  # Flair's own taggers are files
+        return MultimodalTagger.from_pretrained(path)
     try:
         with warnings.catch_warnings():
             # torch remarks on the pickles that it then refuses.
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
-            return MultimodalTagger.from_pretrained(path) if Path(path).is_dir() else MultimodalTagger.load(path)
+            return MultimodalTagger.load(path)
     except UnsafeModelError as error:
-        if Path(path).is_dir():  # Flair's taggers are files
-            raise
         if not trusted:
             raise UnsafeModelError(
                 f"{error}. If it is one of Flair's own taggers, and you made it: such files are read where they are "
