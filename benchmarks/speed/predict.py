@@ -72,7 +72,7 @@ def against_flair(posts: list[Sentence], *, mini_batch_size: int) -> Works:
 
 
 def evaluation(posts: list[Sentence]) -> Works:
-    """`evaluate`, which neither tagger can sort beyond the batch."""
+    """`evaluate`: Flair's takes posts as they come, ours sorts some batches' posts at a time."""
     encoder = encoder_folder("minilm", Path())
     taggers = {"Flair, no BiLSTM": sequence_tagger(encoder, use_rnn=False), "ours": espvr_tagger(encoder)}
     for tagger in taggers.values():
