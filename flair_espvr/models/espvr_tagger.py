@@ -10,6 +10,7 @@ import torch
 from flair.data import Dictionary, Sentence
 from flair.embeddings import TokenEmbeddings
 from torch.utils.data import Dataset
+from typing_extensions import Self
 
 from flair_espvr.data.region import Region
 from flair_espvr.embeddings.image_regions import ImageRegionEmbeddings
@@ -217,7 +218,7 @@ class ESPVRTagger(MultimodalTagger):
         return state
 
     @classmethod
-    def _init_model_with_state_dict(cls, state: dict[str, Any], **kwargs: Any) -> "ESPVRTagger":
+    def _init_model_with_state_dict(cls, state: dict[str, Any], **kwargs: Any) -> Self:
         region_embeddings = None
         if state.get("region_embeddings"):
             region_embeddings = rebuild(from_plain(state["region_embeddings"]))

@@ -15,6 +15,7 @@ from flair.nn import Classifier
 from flair.training_utils import Result, store_embeddings
 from torch.utils.data import Dataset
 from tqdm import tqdm
+from typing_extensions import Self
 
 from flair_espvr.data.region import Region
 from flair_espvr.data.sentences import sentence_entities
@@ -28,6 +29,7 @@ from flair_espvr.models.checkpoint import (
     check_format,
     damage_explained,
     from_plain,
+    marked,
     plain_card,
     read_checkpoint,
     write_checkpoint,
@@ -234,7 +236,7 @@ class MultimodalTagger(Classifier[Sentence]):
         write_checkpoint(model_file, self._get_state_dict())
 
     @classmethod
-    def load(cls, model_path: str | Path | dict[str, Any]) -> "MultimodalTagger":
+    def load(cls, model_path: str | Path | dict[str, Any]) -> Self:
         """Reads a model file without running code in it.
 
         Args:
@@ -260,9 +262,7 @@ class MultimodalTagger(Classifier[Sentence]):
         write_pretrained(folder, self._file_state(include_backbone=include_backbone))
 
     @classmethod
-    def from_pretrained(
-        cls, name: str | Path, *, revision: str | None = None, **hub_arguments: Any
-    ) -> "MultimodalTagger":
+    def from_pretrained(cls, name: str | Path, *, revision: str | None = None, **hub_arguments: Any) -> Self:
         """Loads an export from a folder or the hub (`org/name`) without running code; see `read_pretrained`."""
         return cls.load(read_pretrained(name, revision=revision, **hub_arguments))
 
@@ -326,10 +326,10 @@ class MultimodalTagger(Classifier[Sentence]):
         }
         if self.model_card is not None:
             state["model_card"] = plain_card(self.model_card)
-        return state
+        return marked(state)  # here, not in `save`: Flair's containers ask for the state and write it themselves
 
     @classmethod
-    def _init_model_with_state_dict(cls, state: dict[str, Any], **kwargs: Any) -> "MultimodalTagger":
+    def _init_model_with_state_dict(cls, state: dict[str, Any], **kwargs: Any) -> Self:
         with Allowance(state["state_dict"]):
             return super()._init_model_with_state_dict(
                 state,

@@ -7,9 +7,9 @@ from typing import Any
 import flair
 import pytest
 import torch
-from flair.data import Corpus, Dictionary, Sentence
+from flair.data import Corpus, Dictionary, MultiCorpus, Sentence
 from flair.embeddings import TransformerDocumentEmbeddings, TransformerWordEmbeddings
-from flair.models import SequenceTagger, TextClassifier
+from flair.models import MultitaskModel, SequenceTagger, TextClassifier
 from flair.nn import Classifier
 from flair.trainers import ModelTrainer
 
@@ -223,3 +223,25 @@ def test_flair_device_alone_decides_where_tensors_live(
     build: Callable[..., ESPVRTagger], posts: list[Sentence]
 ) -> None:
     assert {parameter.device.type for parameter in build().parameters()} == {flair.device.type}
+
+
+def test_inside_flairs_multitask_model(
+    build_model: BuildModel, corpus: Corpus[Sentence], tiny_bert: Path, tmp_path: Path
+) -> None:
+    """Flair's containers ask their models for their state and write it themselves."""
+    other = SequenceTagger(
+        embeddings=TransformerWordEmbeddings(str(tiny_bert), allow_long_sentences=False),
+        tag_dictionary=corpus.make_label_dictionary("ner"),
+        tag_type="ner",
+        hidden_size=16,
+    )
+    model = MultitaskModel([build_model(), other], task_ids=["ours", "theirs"])
+    data = MultiCorpus([corpus, corpus], task_ids=["ours", "theirs"])
+    ModelTrainer(model, data).fine_tune(tmp_path, learning_rate=1e-3, mini_batch_size=4, max_epochs=1)
+    posts = list(corpus.get_all_sentences())
+    loaded = Classifier.load(tmp_path / "final-model.pt")
+    assert isinstance(loaded, MultitaskModel)
+    model.eval()
+    for tagger, name in ((model, "trained"), (loaded, "loaded")):
+        tagger.tasks["ours"].predict(posts, label_name=name)
+    assert labels(posts, "loaded") == labels(posts, "trained")

@@ -98,7 +98,8 @@ def _plain(value: Any) -> Any:
 
 
 def _name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
+    """The class's own name, as model files have it: its module may move between versions."""
+    return kind.__qualname__
 
 
 def _short(value: Any) -> str:

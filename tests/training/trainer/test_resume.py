@@ -418,3 +418,12 @@ def test_killed_with_signal_9_at_twenty_random_moments(
     assert run.exitcode == 0
     assert outcome(tmp_path / "many") == expected
     assert list((tmp_path / "many").glob(".*.pt.*.part")) == []
+
+
+def test_a_run_goes_on_after_its_model_has_moved_to_another_module(
+    build_model: BuildModel, corpus: Corpus[Sentence], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Killed):
+        train(ResumableTrainer(build_model(), corpus), tmp_path, plugins=[Killer(30)])
+    monkeypatch.setattr(ESPVRTagger, "__module__", "flair_espvr.elsewhere")
+    train(ResumableTrainer(build_model(), corpus), tmp_path)
