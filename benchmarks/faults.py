@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from xml.etree import ElementTree
 
-from flair_espvr.files import atomic_write
+from flair_espvr.io.atomic import atomic_write
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "docs" / "FAULTS.md"

@@ -26,7 +26,7 @@ from benchmarks.results import append_result, finished_results, mean_and_deviati
 from benchmarks.scenes import BOXES, IMAGES, read_boxes, write_scenes
 from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegionEmbeddings, MultimodalCorpus
 from flair_espvr.data.metadata import IMAGE, IMAGE_ID
-from flair_espvr.embeddings.offline_weights import efficientnet_lite0_checkpoint, minilm_folder
+from flair_espvr.io.packaged import efficientnet_lite0_checkpoint, minilm_folder
 from flair_espvr.training.build import encode_pictures
 
 RESULTS = "results.jsonl"

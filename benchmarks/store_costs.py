@@ -23,9 +23,9 @@ from flair_espvr.embeddings.backbone_weights import read_weights
 from flair_espvr.embeddings.backbones import Backbone
 from flair_espvr.embeddings.extraction import extract_regions
 from flair_espvr.embeddings.image_regions import DEFAULT_BACKBONE, RegionBatch
-from flair_espvr.embeddings.offline_weights import efficientnet_lite0_checkpoint, minilm_folder
 from flair_espvr.embeddings.region_header import RegionHeader
 from flair_espvr.embeddings.region_store import RegionStore
+from flair_espvr.io.packaged import efficientnet_lite0_checkpoint, minilm_folder
 
 BATCH = 32
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, BertConfig, BertModel
 
 from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegionEmbeddings
-from flair_espvr.embeddings.offline_weights import minilm_folder
+from flair_espvr.io.packaged import minilm_folder
 from flair_espvr.nn.espvr import VisualInput
 
 TYPES = ("PER", "LOC", "ORG", "MISC")

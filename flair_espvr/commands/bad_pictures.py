@@ -39,7 +39,7 @@ def report_bad_pictures(reasons: Mapping[str, str], bad_list: Path | None) -> No
     for line in summary(reasons):
         print(line, file=sys.stderr)
     if bad_list is not None:
-        from flair_espvr.files import atomic_write
+        from flair_espvr.io.atomic import atomic_write
 
         with atomic_write(bad_list) as file:
             for picture, reason in reasons.items():

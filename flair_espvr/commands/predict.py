@@ -167,11 +167,11 @@ def _load(model: Path, store: Path | None, *, trusted: bool) -> "Classifier[Sent
 
 
 def _write(tagging: "PostTagging", label_type: str, format_: str, arguments: argparse.Namespace) -> None:
-    from flair_espvr.data.download import sha256_of
     from flair_espvr.data.predictions import column_predictions, jsonl_predictions
     from flair_espvr.errors import ConfigurationError
+    from flair_espvr.io.download import sha256_of
+    from flair_espvr.io.resumable import ResumableFile
     from flair_espvr.report import write_report
-    from flair_espvr.resumable_file import ResumableFile
 
     if format_ == "html":
         posts = (post for window in _with_progress(tagging, arguments.quiet) for post in window)

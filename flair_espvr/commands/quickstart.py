@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     import flair
 
-    from flair_espvr.files import packaged_folder
+    from flair_espvr.io.packaged import packaged_folder
     from flair_espvr.report import write_report
     from flair_espvr.training.build import build_corpus, build_regions, build_tagger, encode_pictures
     from flair_espvr.training.recipes.recipe_file import load_recipe

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list() -> int:
-    from flair_espvr.files import packaged_folder
+    from flair_espvr.io.packaged import packaged_folder
 
     folder = packaged_folder("recipes")
     for path in sorted(folder.rglob("*.yaml")):

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command; `FOUND_BAD` where the table was written but some runs could not be made."""
-    from flair_espvr.files import write_text
+    from flair_espvr.io.atomic import write_text
     from flair_espvr.training.jobs import make_missing
     from flair_espvr.training.tables.comparison import comparisons_to_markdown
     from flair_espvr.training.tables.latex import to_latex

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from flair_espvr.data.lines import format_error, read_lines
+from flair_espvr.io.lines import format_error, read_lines
 
 log = logging.getLogger("flair")
 

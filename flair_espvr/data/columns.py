@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from flair_espvr.data.bio import is_bio_tag
-from flair_espvr.data.lines import format_error, read_lines
 from flair_espvr.errors import PostFormatError
+from flair_espvr.io.lines import format_error, read_lines
 
 IMAGE_ID_PREFIX = "IMGID:"
 
@@ -72,7 +72,7 @@ def write_posts(posts: Iterable[Post], file: BinaryIO, *, image_ids: bool = True
 
     Args:
         posts: what to write.
-        file: a binary file, for instance from `flair_espvr.files.atomic_write`.
+        file: a binary file, for instance from `flair_espvr.io.atomic.atomic_write`.
         image_ids: whether to open each post with its `IMGID:` line; False writes plain CoNLL.
 
     Raises:

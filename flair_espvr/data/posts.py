@@ -16,10 +16,10 @@ from typing import BinaryIO
 
 from flair.data import Sentence
 
-from flair_espvr.data.lines import format_error, read_lines
 from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID
 from flair_espvr.data.records import RecordError, parse_record, record_sentence, sentence_record
 from flair_espvr.errors import PostFormatError
+from flair_espvr.io.lines import format_error, read_lines
 
 log = logging.getLogger("flair")
 
@@ -84,7 +84,7 @@ def write_jsonl_posts(
 
     Args:
         sentences: what to write; drawn one at a time.
-        file: a binary file, for instance from `flair_espvr.files.atomic_write`.
+        file: a binary file, for instance from `flair_espvr.io.atomic.atomic_write`.
         label_type: the annotation layer with the entities.
         scores: whether to write each entity's `"score"`; gold labels have none worth writing.
     """

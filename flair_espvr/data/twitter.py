@@ -8,8 +8,8 @@ from typing import ClassVar
 import flair
 
 from flair_espvr.data.corpora import MultimodalCorpus
-from flair_espvr.data.download import download, sha256_of
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.io.download import download, sha256_of
 
 log = logging.getLogger("flair")
 

@@ -11,8 +11,8 @@ import torch
 from flair.data import Dictionary
 
 from flair_espvr.errors import ConfigurationError, EspvrError, UnsafeModelError
-from flair_espvr.files import atomic_write
-from flair_espvr.nested import unfolds_beyond
+from flair_espvr.io.atomic import atomic_write
+from flair_espvr.io.nested import unfolds_beyond
 
 FORMAT = "flair-espvr model"
 FORMAT_VERSION = 1

@@ -24,7 +24,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from safetensors.torch import load_file, save_file
 
 from flair_espvr.errors import ConfigurationError, EspvrError, UnsafeModelError
-from flair_espvr.files import atomic_folder
+from flair_espvr.io.atomic import atomic_folder
 from flair_espvr.models.checkpoint import BYTES, KIND, check_format, marked, to_plain
 from flair_espvr.models.model_card import FACTS, ModelFacts, model_card
 from flair_espvr.models.tokenizer_archive import pack_tokenizer, unpack_tokenizer

@@ -9,7 +9,7 @@ from flair.data import Sentence
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from flair_espvr.files import atomic_write
+from flair_espvr.io.atomic import atomic_write
 from flair_espvr.report.card import make_card
 from flair_espvr.report.summary import Summary
 

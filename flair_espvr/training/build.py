@@ -19,7 +19,7 @@ from tqdm import tqdm
 from flair_espvr.data import CAPTION, IMAGE, TWITTER_2015, TWITTER_2017, MultimodalCorpus
 from flair_espvr.embeddings import CaptionedTransformerEmbeddings, CharacterCNNEmbeddings, ImageRegionEmbeddings
 from flair_espvr.errors import ConfigurationError
-from flair_espvr.files import resolve_packaged
+from flair_espvr.io.packaged import resolve_packaged
 from flair_espvr.models import ESPVRTagger
 from flair_espvr.training.recipes import sections
 from flair_espvr.training.recipes.recipe import Recipe

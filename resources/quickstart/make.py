@@ -20,7 +20,7 @@ from benchmarks.drawing import DRAWINGS, draw_scene
 from benchmarks.names import made_up_names
 from benchmarks.sentences import PLAIN, UNTYPED, fill
 from flair_espvr.data.columns import Post, write_posts
-from flair_espvr.files import atomic_write
+from flair_espvr.io.atomic import atomic_write
 
 SEED = 7
 SPLITS: Mapping[str, int] = {"train": 420, "valid": 40, "test": 80}

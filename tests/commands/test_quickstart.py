@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from flair_espvr import ESPVRTagger, files
+from flair_espvr import ESPVRTagger
 from flair_espvr.commands.main import main
+from flair_espvr.io import atomic as files
 from resources.quickstart.make import write_quickstart
 
 

@@ -8,8 +8,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from flair_espvr.errors import ConfigurationError
-from flair_espvr.files import packaged_folder
-from flair_espvr.nested import unfolds_beyond
+from flair_espvr.io.nested import unfolds_beyond
+from flair_espvr.io.packaged import packaged_folder
 from flair_espvr.training.recipes.mistakes import describe
 from flair_espvr.training.recipes.recipe import CorpusOnly, Recipe
 from flair_espvr.training.recipes.sections import CorpusSection, TwitterCorpus

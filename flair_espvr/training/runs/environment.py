@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flair_espvr.data import IMAGE, MultimodalCorpus
-from flair_espvr.data.download import sha256_of
+from flair_espvr.io.download import sha256_of
 
 _PACKAGES = ("flair-espvr", "flair", "torch", "transformers", "timm", "numpy")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from flair_espvr.data.bio import Entity
-from flair_espvr.data.lines import format_error, read_lines
-from flair_espvr.files import atomic_write
+from flair_espvr.io.atomic import atomic_write
+from flair_espvr.io.lines import format_error, read_lines
 
 _EXPECTED = '{"gold": [[start, end, type], ...], "predicted": [...]} with 0 <= start < end'
 

@@ -14,7 +14,7 @@ from flair.trainers import ModelTrainer
 from flair.trainers.plugins import TrainerPlugin
 
 from flair_espvr.data import MultimodalCorpus
-from flair_espvr.files import write_text
+from flair_espvr.io.atomic import write_text
 from flair_espvr.models import ESPVRTagger
 from flair_espvr.training.build import build_corpus, build_regions, build_tagger
 from flair_espvr.training.recipes import sections

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flair_espvr.errors import ConfigurationError, EspvrError
-from flair_espvr.files import write_text
+from flair_espvr.io.atomic import write_text
 from flair_espvr.scores import Score, Scores
 from flair_espvr.training.recipes.recipe import Recipe
 from flair_espvr.training.runs.evaluation import Evaluation

@@ -9,7 +9,7 @@ from flair.embeddings.base import Embeddings
 from flair.trainers.plugins import TrainerPlugin
 
 from flair_espvr.errors import ConfigurationError
-from flair_espvr.files import atomic_write
+from flair_espvr.io.atomic import atomic_write
 from flair_espvr.training.trainer.grad_scaler import current_grad_scaler
 from flair_espvr.training.trainer.training_state import TrainingState, random_states, set_random_states
 

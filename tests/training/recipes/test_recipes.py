@@ -8,7 +8,7 @@ import pytest
 from flair.embeddings import WordEmbeddings
 
 from flair_espvr import ImageRegionEmbeddings, MultimodalCorpus
-from flair_espvr.files import packaged_folder
+from flair_espvr.io.packaged import packaged_folder
 from flair_espvr.training import build
 from flair_espvr.training.recipes.recipe import Recipe
 from flair_espvr.training.recipes.recipe_file import load_recipe

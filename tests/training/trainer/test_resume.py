@@ -24,8 +24,9 @@ from flair.trainers import ModelTrainer
 from flair.trainers.plugins import TrainerPlugin
 from tqdm import tqdm
 
-from flair_espvr import ESPVRTagger, files
+from flair_espvr import ESPVRTagger
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
+from flair_espvr.io import atomic as files
 from flair_espvr.training.trainer.resume import ResumableTrainer
 from flair_espvr.training.trainer.resume_plugin import STATE_FILE
 

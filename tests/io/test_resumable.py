@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flair_espvr.errors import ConfigurationError
-from flair_espvr.resumable_file import ResumableFile
+from flair_espvr.io.resumable import ResumableFile
 
 STEPS = [b"one\ntwo\n", b"", "drei zwölf\n".encode(), b"four\n"]
 SETTINGS = {"model": "abc", "sizes": (1, 2)}

@@ -7,7 +7,7 @@ from pathlib import Path
 import requests
 
 from flair_espvr.errors import EspvrError
-from flair_espvr.files import atomic_write
+from flair_espvr.io.atomic import atomic_write
 
 log = logging.getLogger("flair")
 

@@ -1,4 +1,4 @@
-"""Files: results that a kill or a full disk leaves old or new, never half; and those that packages bring."""
+"""Atomic writes of files and folders: a kill or a full disk leaves the old content or the new, never half."""
 
 import ctypes
 import os
@@ -6,11 +6,8 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
-
-from flair_espvr.errors import ConfigurationError
 
 
 @contextmanager
@@ -69,37 +66,6 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         _exchange(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def packaged_folder(name: str) -> Path:
-    """The folder `recipes` or `resources`: inside the package when that was installed, beside it in a checkout."""
-    package = Path(__file__).parent
-    installed = package / name
-    return installed if installed.is_dir() else package.parent / name
-
-
-def resolve_packaged(name: str) -> str:
-    """A model's name or path as it is, or the path of a file that an installed Python package brings.
-
-    Args:
-        name: `package:NAME/PATH` for a file or folder inside the package NAME, which is found but not imported: the
-            weights of the `offline` extra come in packages that would ask for more than their files.
-
-    Raises:
-        ConfigurationError: the package is not installed, or has no such file.
-    """
-    if not name.startswith("package:"):
-        return name
-    package, _, path = name.removeprefix("package:").partition("/")
-    spec = find_spec(package)
-    if spec is None or spec.origin is None:
-        raise ConfigurationError(
-            f"{name}: the package {package} is not installed; try: pip install 'flair-espvr[offline]'"
-        )
-    file = Path(spec.origin).parent / path
-    if not file.exists():
-        raise ConfigurationError(f"{name}: the package {package} has no {path}")
-    return str(file)
 
 
 def _sync(path: Path) -> None:

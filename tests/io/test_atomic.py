@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from flair_espvr import files
-from flair_espvr.files import atomic_folder, atomic_write
+from flair_espvr.io import atomic as files
+from flair_espvr.io.atomic import atomic_folder, atomic_write
 
 FORK = multiprocessing.get_context("fork")
 PARTS = 4

