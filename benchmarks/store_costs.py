@@ -16,15 +16,15 @@ from benchmarks.drawing import DRAWINGS, draw_scene
 from benchmarks.measuring import Spread, in_turns
 from benchmarks.scenes import IMAGES, JPEG_QUALITY, write_scenes
 from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegionEmbeddings, MultimodalCorpus
-from flair_espvr.data.image_folder import find_pictures
-from flair_espvr.data.picture_tasks import key_and_pixels_or_error, key_or_error
-from flair_espvr.data.pictures import content_key, squashed_pixels
 from flair_espvr.embeddings.backbone_weights import read_weights
 from flair_espvr.embeddings.backbones import Backbone
 from flair_espvr.embeddings.extraction import extract_regions
 from flair_espvr.embeddings.image_regions import DEFAULT_BACKBONE, RegionBatch
-from flair_espvr.embeddings.region_header import RegionHeader
-from flair_espvr.embeddings.region_store import RegionStore
+from flair_espvr.images.folder import find_pictures
+from flair_espvr.images.loading import content_key, squashed_pixels
+from flair_espvr.images.store.header import RegionHeader
+from flair_espvr.images.store.region_store import RegionStore
+from flair_espvr.images.worker_tasks import key_and_pixels_or_error, key_or_error
 from flair_espvr.io.packaged import efficientnet_lite0_checkpoint, minilm_folder
 
 BATCH = 32

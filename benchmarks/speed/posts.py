@@ -14,8 +14,8 @@ from benchmarks.store_costs import HEADER, random_store
 from flair_espvr import ImageRegionEmbeddings, MultimodalCorpus
 from flair_espvr.data.columns import Post
 from flair_espvr.data.metadata import CAPTION, IMAGE
-from flair_espvr.data.pictures import content_key
 from flair_espvr.data.sentences import post_sentence
+from flair_espvr.images.loading import content_key
 
 
 def load_posts(count: int, data: Path | None) -> list[Sentence]:

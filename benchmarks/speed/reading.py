@@ -25,8 +25,8 @@ from benchmarks.speed.posts import give_pictures, load_posts, written_posts
 from benchmarks.speed.subjects import encoder_folder, espvr_tagger
 from benchmarks.speed.training import in_batches, training_steps
 from flair_espvr import ESPVRTagger, ImageRegionEmbeddings
-from flair_espvr.embeddings.lmdb_environment import DATA_FILE
-from flair_espvr.embeddings.region_store import RegionStore
+from flair_espvr.images.store.lmdb_environment import DATA_FILE
+from flair_espvr.images.store.region_store import RegionStore
 
 Waits = list[tuple[float, float]]
 """Seconds of each step that its regions took, and that it took in all."""

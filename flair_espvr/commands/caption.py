@@ -114,7 +114,7 @@ def _images_of_corpus(folder: Path) -> Path | None:
 
 
 def _pictures_in(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    from flair_espvr.data.image_folder import find_pictures
+    from flair_espvr.images.folder import find_pictures
 
     pictures: dict[str, Path] = {}
     failures: dict[str, str] = {}
@@ -128,7 +128,7 @@ def _pictures_in(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
 
 def _pictures_of_posts(corpus: Path, images: Path) -> tuple[dict[str, Path], dict[str, str]]:
     from flair_espvr.data.convert import read_any, split_files
-    from flair_espvr.data.image_folder import ImageFolder
+    from flair_espvr.images.folder import ImageFolder
 
     folder = ImageFolder(images)
     files = [corpus] if corpus.is_file() else split_files(corpus)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from flair.data import Sentence
     from flair.nn import Classifier
 
-    from flair_espvr.data.image_folder import ImageFolder
     from flair_espvr.data.untagged_posts import UntaggedPost
+    from flair_espvr.images.folder import ImageFolder
     from flair_espvr.models.post_tagging import PostTagging
 
 HELP = "tag posts with a saved model: entities with type, score and place in the picture"
@@ -121,9 +121,9 @@ def _posts(arguments: argparse.Namespace) -> tuple[Iterator["UntaggedPost"], lis
     from itertools import chain
 
     from flair_espvr.data.captions import read_captions
-    from flair_espvr.data.image_folder import ImageFolder
     from flair_espvr.data.untagged_posts import STDIN, parse_untagged_posts, post_files, read_untagged_posts
     from flair_espvr.errors import ConfigurationError
+    from flair_espvr.images.folder import ImageFolder
 
     if (arguments.text is None) == (not arguments.inputs):
         raise ConfigurationError("expected either INPUT, files or folders of posts, or --text with a single post")

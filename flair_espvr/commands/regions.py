@@ -81,12 +81,12 @@ def _extract(arguments: argparse.Namespace) -> int:
     if arguments.workers < 0 or arguments.batch_size < 1:
         raise ConfigurationError("--workers should be 0 or more, and --batch-size 1 or more")
 
-    from flair_espvr.data.image_folder import find_pictures
     from flair_espvr.embeddings.backbone_weights import read_weights
     from flair_espvr.embeddings.backbones import Backbone
     from flair_espvr.embeddings.extraction import extract_regions
     from flair_espvr.embeddings.image_regions import DEFAULT_BACKBONE
-    from flair_espvr.embeddings.region_store import RegionStore
+    from flair_espvr.images.folder import find_pictures
+    from flair_espvr.images.store.region_store import RegionStore
 
     device = chosen_device(arguments.device)
     pictures = find_pictures(folder)
@@ -120,7 +120,7 @@ def _extract(arguments: argparse.Namespace) -> int:
 def _merge(target: str, sources: list[str]) -> int:
     from tqdm import tqdm
 
-    from flair_espvr.embeddings.region_store import RegionStore, merge_stores
+    from flair_espvr.images.store.region_store import RegionStore, merge_stores
 
     opened = [RegionStore(source) for source in sources]
     with (
@@ -134,7 +134,7 @@ def _merge(target: str, sources: list[str]) -> int:
 
 
 def _verify(stores: list[str]) -> int:
-    from flair_espvr.embeddings.region_store import RegionStore
+    from flair_espvr.images.store.region_store import RegionStore
 
     damaged = False
     for folder in stores:
@@ -150,7 +150,7 @@ def _verify(stores: list[str]) -> int:
 def _info(stores: list[str]) -> int:
     import json
 
-    from flair_espvr.embeddings.region_store import RegionStore
+    from flair_espvr.images.store.region_store import RegionStore
 
     for folder in stores:
         print(json.dumps({"store": folder, **RegionStore(folder).info()}, indent=2))

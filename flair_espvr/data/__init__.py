@@ -11,12 +11,11 @@ if TYPE_CHECKING:
     from flair_espvr.data.captions import read_captions
     from flair_espvr.data.columns import Post, read_posts, write_posts
     from flair_espvr.data.corpora import POSTS, MultimodalCorpus, SplitSummary
-    from flair_espvr.data.image_folder import ImageFolder
     from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, metadata_or_none
     from flair_espvr.data.posts import read_jsonl_posts, write_jsonl_posts
     from flair_espvr.data.region import Region
     from flair_espvr.data.twitter import TWITTER_2015, TWITTER_2017
-
+    
 _HOMES = {
     "CAPTION": "metadata",
     "IMAGE": "metadata",
@@ -24,7 +23,6 @@ _HOMES = {
     "POSTS": "corpora",
     "TWITTER_2015": "twitter",
     "TWITTER_2017": "twitter",
-    "ImageFolder": "image_folder",
     "MultimodalCorpus": "corpora",
     "Post": "columns",
     "Region": "region",
@@ -44,7 +42,6 @@ __all__ = [
     "POSTS",
     "TWITTER_2015",
     "TWITTER_2017",
-    "ImageFolder",
     "MultimodalCorpus",
     "Post",
     "Region",

@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from flair_espvr.data.captioner import ImageCaptioner
 from flair_espvr.data.captions import read_captions
-from flair_espvr.data.pictures import load_picture
 from flair_espvr.errors import BadPictureError, ConfigurationError
+from flair_espvr.images.loading import load_picture
 from flair_espvr.io.atomic import atomic_write
 
 _HEADER_MARK = b"# "

@@ -11,11 +11,11 @@ from flair.datasets import FlairDatapointDataset
 
 from flair_espvr.data.captions import read_captions
 from flair_espvr.data.columns import read_posts
-from flair_espvr.data.image_folder import ImageFolder
 from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID
 from flair_espvr.data.posts import read_jsonl_posts
 from flair_espvr.data.sentences import INVALID_TAG, post_sentence
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.images.folder import ImageFolder
 
 log = logging.getLogger("flair")
 

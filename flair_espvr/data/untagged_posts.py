@@ -12,10 +12,10 @@ from flair.data import Sentence
 
 from flair_espvr.data.bio import is_bio_tag
 from flair_espvr.data.columns import IMAGE_ID_PREFIX
-from flair_espvr.data.image_folder import ImageFolder
 from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID
 from flair_espvr.data.records import RecordError, parse_record, record_sentence
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.images.folder import ImageFolder
 from flair_espvr.io.lines import format_error, read_lines
 
 STDIN = Path("/dev/stdin")

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from flair_espvr.embeddings.activations import pictures_at_once
 from flair_espvr.embeddings.backbone_weights import Weights, fingerprint, load_weights
-from flair_espvr.embeddings.region_header import RegionHeader
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.images.store.header import RegionHeader
 
 _OURS = {
     "num_classes": "features are taken before the classifier",

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from flair_espvr.data.picture_tasks import crashed, key_and_pixels_or_error, key_or_error
-from flair_espvr.data.worker_pool import WorkerPool
 from flair_espvr.embeddings.backbones import Backbone
-from flair_espvr.embeddings.region_store import RegionStore
 from flair_espvr.errors import BadPictureError
+from flair_espvr.images.store.region_store import RegionStore
+from flair_espvr.images.worker_pool import WorkerPool
+from flair_espvr.images.worker_tasks import crashed, key_and_pixels_or_error, key_or_error
 
 _Item = TypeVar("_Item")
 

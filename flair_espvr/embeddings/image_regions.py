@@ -17,13 +17,13 @@ from flair.embeddings.base import register_embeddings
 from torch import Tensor
 
 from flair_espvr.data.metadata import IMAGE, metadata_or_none
-from flair_espvr.data.pictures import PictureSource, content_key, describe_source, squashed_pixels
 from flair_espvr.embeddings.backbone_weights import Weights, read_weights
 from flair_espvr.embeddings.backbones import Backbone, plain_arguments
-from flair_espvr.embeddings.background import in_background
-from flair_espvr.embeddings.region_header import RegionHeader
-from flair_espvr.embeddings.region_store import RegionStore
 from flair_espvr.errors import BadPictureError, ConfigurationError, RegionStoreError
+from flair_espvr.images.loading import PictureSource, content_key, describe_source, squashed_pixels
+from flair_espvr.images.store.header import RegionHeader
+from flair_espvr.images.store.read_ahead import in_background
+from flair_espvr.images.store.region_store import RegionStore
 
 log = logging.getLogger("flair")
 

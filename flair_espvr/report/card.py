@@ -8,9 +8,9 @@ from io import BytesIO
 from flair.data import Sentence
 
 from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, metadata_or_none
-from flair_espvr.data.pictures import PictureSource, load_picture
 from flair_espvr.data.region import Region
 from flair_espvr.errors import BadPictureError
+from flair_espvr.images.loading import PictureSource, load_picture
 from flair_espvr.report.entities import Entity, Piece, read_entities, split_text, text_and_offsets
 
 THUMBNAIL_SIDE = 640

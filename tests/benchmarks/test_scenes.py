@@ -9,7 +9,7 @@ from benchmarks.sentences import PLAIN, TYPED, UNTYPED, fill, typed_tail
 from flair_espvr import MultimodalCorpus
 from flair_espvr.data.columns import read_posts
 from flair_espvr.data.metadata import IMAGE, IMAGE_ID
-from flair_espvr.data.pictures import load_picture
+from flair_espvr.images.loading import load_picture
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,12 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from flair_espvr.commands import regions
-from flair_espvr.data.image_folder import find_pictures
-from flair_espvr.data.pictures import content_key
 from flair_espvr.embeddings.backbones import Backbone
 from flair_espvr.embeddings.extraction import extract_regions
-from flair_espvr.embeddings.region_store import RegionStore
 from flair_espvr.errors import ConfigurationError, RegionStoreError
+from flair_espvr.images.folder import find_pictures
+from flair_espvr.images.loading import content_key
+from flair_espvr.images.store.region_store import RegionStore
 
 CPU = torch.device("cpu")
 FORK = multiprocessing.get_context("fork")

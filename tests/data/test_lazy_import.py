@@ -5,7 +5,7 @@ import flair
 import pytest
 
 import flair_espvr.data
-from flair_espvr.data.worker_pool import WorkerPool
+from flair_espvr.images.worker_pool import WorkerPool
 
 HEAVY = ["flair", "torch", "transformers", "timm"]
 
@@ -24,7 +24,7 @@ def test_a_name_that_is_not_there():
 
 
 def test_reading_pictures_imports_nothing_heavy():
-    program = f"import flair_espvr.data.picture_tasks, sys; sys.exit(str(sys.modules.keys() & {HEAVY!r}))"
+    program = f"import flair_espvr.images.worker_tasks, sys; sys.exit(str(sys.modules.keys() & {HEAVY!r}))"
     process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert process.stderr.strip() == "set()"
 

@@ -13,11 +13,11 @@ from flair.data import Sentence
 from flair.embeddings.base import load_embeddings
 from PIL import Image
 
-from flair_espvr.data.pictures import content_key, load_picture
 from flair_espvr.embeddings import image_regions
 from flair_espvr.embeddings.image_regions import ImageRegionEmbeddings
-from flair_espvr.embeddings.region_store import RegionStore
 from flair_espvr.errors import BadPictureError, ConfigurationError, RegionStoreError
+from flair_espvr.images.loading import content_key, load_picture
+from flair_espvr.images.store.region_store import RegionStore
 
 TINY_SWIN = {
     "model": "swin_tiny_patch4_window7_224",

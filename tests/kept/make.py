@@ -14,11 +14,11 @@ from typing import Any
 import flair
 import torch
 from flair.data import Corpus, Sentence
+from flair_espvr.embeddings.region_store import RegionStore
 from PIL import Image
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegionEmbeddings
-from flair_espvr.embeddings.region_store import RegionStore
 from flair_espvr.training.trainer.resume import ResumableTrainer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -9,7 +9,7 @@ import pytest
 from flair.data import Sentence
 
 from flair_espvr import ESPVRTagger
-from flair_espvr.embeddings.region_store import RegionStore
+from flair_espvr.images.store.region_store import RegionStore
 
 KEPT = Path(__file__).parent
 EXPECTED: dict[str, Any] = json.loads((KEPT / "predictions.json").read_text(encoding="utf-8"))

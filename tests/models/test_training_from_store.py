@@ -11,10 +11,10 @@ from flair.data import Corpus, Sentence
 from flair.trainers import ModelTrainer
 
 from flair_espvr import ESPVRTagger, ImageRegionEmbeddings
-from flair_espvr.data.pictures import KEY_BYTES
-from flair_espvr.embeddings.region_header import RegionHeader
-from flair_espvr.embeddings.region_store import RegionStore
 from flair_espvr.errors import RegionStoreError
+from flair_espvr.images.loading import KEY_BYTES
+from flair_espvr.images.store.header import RegionHeader
+from flair_espvr.images.store.region_store import RegionStore
 
 FORK = multiprocessing.get_context("fork")
 

@@ -17,8 +17,8 @@ import torch
 from flair.data import Dictionary
 
 from flair_espvr import CaptionedTransformerEmbeddings, EspvrError, ESPVRTagger, ImageRegionEmbeddings
-from flair_espvr.embeddings.region_header import RegionHeader
-from flair_espvr.embeddings.region_store import RegionStore
+from flair_espvr.images.store.header import RegionHeader
+from flair_espvr.images.store.region_store import RegionStore
 
 TINY_SWIN = {"window_size": 2, "embed_dim": 16, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 2, 2)}
 HEADER = RegionHeader(

@@ -16,10 +16,8 @@ import torch
 from flair_espvr import ESPVRTagger
 from flair_espvr.data.captions import read_captions
 from flair_espvr.data.columns import read_posts
-from flair_espvr.data.pictures import load_picture
 from flair_espvr.data.posts import read_jsonl_posts
 from flair_espvr.embeddings.backbone_weights import read_weights
-from flair_espvr.embeddings.region_store import RegionStore
 from flair_espvr.errors import (
     BadPictureError,
     ConfigurationError,
@@ -27,6 +25,8 @@ from flair_espvr.errors import (
     RegionStoreError,
     UnsafeModelError,
 )
+from flair_espvr.images.loading import load_picture
+from flair_espvr.images.store.region_store import RegionStore
 from flair_espvr.training.recipes.recipe_file import load_recipe
 
 EXPORT, STORE, PICTURE = "exported folder", "region store", "picture"

@@ -20,9 +20,7 @@ from PIL import Image
 from flair_espvr import ESPVRTagger
 from flair_espvr.data.captions import read_captions
 from flair_espvr.data.columns import read_posts
-from flair_espvr.data.pictures import content_key, load_picture
 from flair_espvr.data.posts import read_jsonl_posts
-from flair_espvr.embeddings.region_store import RegionStore
 from flair_espvr.errors import (
     BadPictureError,
     ConfigurationError,
@@ -30,6 +28,8 @@ from flair_espvr.errors import (
     RegionStoreError,
     UnsafeModelError,
 )
+from flair_espvr.images.loading import content_key, load_picture
+from flair_espvr.images.store.region_store import RegionStore
 from flair_espvr.training.recipes.recipe_file import load_recipe
 
 ODD_VALUES: list[Any] = [

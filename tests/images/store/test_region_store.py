@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flair_espvr.embeddings.lmdb_environment import environment_of
-from flair_espvr.embeddings.region_header import RegionHeader
-from flair_espvr.embeddings.region_store import RegionStore, merge_stores
 from flair_espvr.errors import RegionStoreError
+from flair_espvr.images.store.header import RegionHeader
+from flair_espvr.images.store.lmdb_environment import environment_of
+from flair_espvr.images.store.region_store import RegionStore, merge_stores
 
 HEADER = RegionHeader(
     model="a", model_arguments={}, fingerprint="f", image_size=8, mean=(0.5,) * 3, std=(0.5,) * 3, grid=(2, 3), dim=40
@@ -259,7 +259,7 @@ def count_pictures(folder: Path) -> int:
 
 
 def test_reading_a_store_does_not_hold_on_to_its_pages(tmp_path, monkeypatch):
-    monkeypatch.setattr("flair_espvr.embeddings.lmdb_environment._REMAP_BYTES", 16 << 20)
+    monkeypatch.setattr("flair_espvr.images.store.lmdb_environment._REMAP_BYTES", 16 << 20)
     wide = replace(HEADER, grid=(64, 64), dim=256)  # 2 MB a picture
     store = RegionStore(tmp_path, header=wide, writable=True)
     for start in range(0, 100, 10):

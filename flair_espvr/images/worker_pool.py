@@ -105,7 +105,7 @@ class WorkerPool:
 def _executor(workers: int) -> ProcessPoolExecutor:
     # Not "fork": this process may run threads and hold a GPU. Not "spawn": every worker would import all modules anew.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["flair_espvr.data.pictures"])
+    context.set_forkserver_preload(["flair_espvr.images.loading"])
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
 
 

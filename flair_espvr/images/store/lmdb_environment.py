@@ -15,7 +15,7 @@ from typing import BinaryIO, TypeVar
 
 import lmdb
 
-from flair_espvr.embeddings.lmdb_pages import check_header, check_pages
+from flair_espvr.images.store.lmdb_pages import check_header, check_pages
 
 _Result = TypeVar("_Result")
 

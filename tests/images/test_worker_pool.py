@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flair_espvr.data.worker_pool import WorkerPool
+from flair_espvr.images.worker_pool import WorkerPool
 
 DIE = "__import__('os')._exit(9)"
 
@@ -56,7 +56,7 @@ def test_items_are_read_only_a_little_ahead():
 
 
 PARENT = """
-from flair_espvr.data.worker_pool import WorkerPool
+from flair_espvr.images.worker_pool import WorkerPool
 items = ["__import__('os').getpid()"] + ["0"] * 7 + ["__import__('signal').pause()"]
 with WorkerPool(1) as pool:
     for _, result in pool.map(eval, items, crashed=str):

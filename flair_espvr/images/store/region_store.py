@@ -19,10 +19,10 @@ from typing import Any
 import lmdb
 import numpy as np
 
-from flair_espvr.data.pictures import KEY_BYTES
-from flair_espvr.embeddings.lmdb_environment import DATA_FILE, WriterLockedError, environment_of
-from flair_espvr.embeddings.region_header import RegionHeader
 from flair_espvr.errors import RegionStoreError
+from flair_espvr.images.loading import KEY_BYTES
+from flair_espvr.images.store.header import RegionHeader
+from flair_espvr.images.store.lmdb_environment import DATA_FILE, WriterLockedError, environment_of
 
 _HEADER_KEY = b"header"
 _CHECKSUM_BYTES = 4

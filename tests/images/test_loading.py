@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from flair_espvr.data.pictures import (
+from flair_espvr.errors import BadPictureError
+from flair_espvr.images.loading import (
     KEY_BYTES,
     content_key,
     describe_source,
@@ -18,7 +19,6 @@ from flair_espvr.data.pictures import (
     picture_format,
     squashed_pixels,
 )
-from flair_espvr.errors import BadPictureError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
@@ -269,7 +269,7 @@ def test_a_file_is_read_once_while_it_stays_the_same(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     path.write_bytes(encoded(photograph(), "PNG"))
     first = content_key(path)
-    monkeypatch.setattr("flair_espvr.data.pictures.picture_bytes", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr("flair_espvr.images.loading.picture_bytes", lambda *_: pytest.fail("read again"))
     assert content_key(path) == first
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NoReturn
 
-from flair_espvr.embeddings.background import in_background
+from flair_espvr.images.store.read_ahead import in_background
 
 FORK = multiprocessing.get_context("fork")
 PATIENCE = 30

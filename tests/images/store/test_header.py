@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from flair_espvr.embeddings.region_header import RegionHeader
+from flair_espvr.images.store.header import RegionHeader
 
 HEADER = RegionHeader(
     model="resnet18",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from flair_espvr.data.pictures import content_key, picture_bytes, squashed_pixels
 from flair_espvr.errors import BadPictureError
+from flair_espvr.images.loading import content_key, picture_bytes, squashed_pixels
 
 
 def key_or_error(path: Path) -> bytes | BadPictureError:

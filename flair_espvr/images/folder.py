@@ -4,8 +4,8 @@ import os
 from collections import defaultdict
 from pathlib import Path
 
-from flair_espvr.data.pictures import picture_format
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.images.loading import picture_format
 
 SNIFFED_BYTES = 12
 

@@ -1,0 +1,1 @@
+"""Image files: safe loading, folders by image id, worker processes, stored features."""

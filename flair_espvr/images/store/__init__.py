@@ -1,0 +1,1 @@
+"""The region store: features of images on disk, computed once."""
