@@ -20,7 +20,7 @@ from benchmarks.chance import pick
 from benchmarks.drawing import DRAWINGS, Box, draw_scene
 from benchmarks.names import made_up_names
 from benchmarks.sentences import PLAIN, UNTYPED, fill, typed_tail
-from flair_espvr.data.columns import Post, write_posts
+from flair_espvr.data.formats.columns import Post, write_posts
 from flair_espvr.io.atomic import atomic_write
 
 BOXES = "boxes.tsv"

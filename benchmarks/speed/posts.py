@@ -12,7 +12,7 @@ from benchmarks.names import made_up_names
 from benchmarks.sentences import UNTYPED, fill, typed_tail
 from benchmarks.store_costs import HEADER, random_store
 from flair_espvr import ImageRegionEmbeddings, MultimodalCorpus
-from flair_espvr.data.columns import Post
+from flair_espvr.data.formats.columns import Post
 from flair_espvr.data.metadata import CAPTION, IMAGE
 from flair_espvr.data.sentences import post_sentence
 from flair_espvr.images.loading import content_key

@@ -103,7 +103,7 @@ def _find_pictures(source: Path, images: Path | None) -> tuple[dict[str, Path], 
 
 def _images_of_corpus(folder: Path) -> Path | None:
     """Where a folder of posts keeps its pictures; `None` for a folder of pictures alone."""
-    from flair_espvr.data.convert import split_files
+    from flair_espvr.data.formats.convert import split_files
     from flair_espvr.errors import ConfigurationError
 
     images = folder / "images"
@@ -127,7 +127,7 @@ def _pictures_in(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
 
 
 def _pictures_of_posts(corpus: Path, images: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    from flair_espvr.data.convert import read_any, split_files
+    from flair_espvr.data.formats.convert import read_any, split_files
     from flair_espvr.images.folder import ImageFolder
 
     folder = ImageFolder(images)

@@ -120,7 +120,7 @@ def _posts(arguments: argparse.Namespace) -> tuple[Iterator["UntaggedPost"], lis
     import json
     from itertools import chain
 
-    from flair_espvr.data.captions import read_captions
+    from flair_espvr.data.formats.captions import read_captions
     from flair_espvr.data.untagged_posts import STDIN, parse_untagged_posts, post_files, read_untagged_posts
     from flair_espvr.errors import ConfigurationError
     from flair_espvr.images.folder import ImageFolder

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from flair_espvr.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from flair_espvr.data.captions import read_captions
-    from flair_espvr.data.columns import Post, read_posts, write_posts
     from flair_espvr.data.corpora import POSTS, MultimodalCorpus, SplitSummary
+    from flair_espvr.data.formats.captions import read_captions
+    from flair_espvr.data.formats.columns import Post, read_posts, write_posts
+    from flair_espvr.data.formats.jsonl import read_jsonl_posts, write_jsonl_posts
     from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, metadata_or_none
-    from flair_espvr.data.posts import read_jsonl_posts, write_jsonl_posts
     from flair_espvr.data.region import Region
     from flair_espvr.data.twitter import TWITTER_2015, TWITTER_2017
-    
+
 _HOMES = {
     "CAPTION": "metadata",
     "IMAGE": "metadata",
@@ -24,15 +24,15 @@ _HOMES = {
     "TWITTER_2015": "twitter",
     "TWITTER_2017": "twitter",
     "MultimodalCorpus": "corpora",
-    "Post": "columns",
+    "Post": "formats.columns",
     "Region": "region",
     "SplitSummary": "corpora",
     "metadata_or_none": "metadata",
-    "read_captions": "captions",
-    "read_jsonl_posts": "posts",
-    "read_posts": "columns",
-    "write_jsonl_posts": "posts",
-    "write_posts": "columns",
+    "read_captions": "formats.captions",
+    "read_jsonl_posts": "formats.jsonl",
+    "read_posts": "formats.columns",
+    "write_jsonl_posts": "formats.jsonl",
+    "write_posts": "formats.columns",
 }
 
 __all__ = [

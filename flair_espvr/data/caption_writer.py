@@ -1,6 +1,6 @@
 """Writing a captions file that survives a kill at any moment and goes on where it stopped.
 
-The file is what `flair_espvr.data.captions.read_captions` reads: first `# {JSON}`, the settings that the captions were
+The file is what `flair_espvr.data.formats.captions.read_captions` reads: first `# {JSON}`, the settings that the captions were
 made with, then a line `image_id<TAB>caption` for each picture.
 """
 
@@ -15,7 +15,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from flair_espvr.data.captioner import ImageCaptioner
-from flair_espvr.data.captions import read_captions
+from flair_espvr.data.formats.captions import read_captions
 from flair_espvr.errors import BadPictureError, ConfigurationError
 from flair_espvr.images.loading import load_picture
 from flair_espvr.io.atomic import atomic_write

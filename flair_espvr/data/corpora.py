@@ -9,10 +9,10 @@ from typing import Any, Literal
 from flair.data import Corpus, Sentence
 from flair.datasets import FlairDatapointDataset
 
-from flair_espvr.data.captions import read_captions
-from flair_espvr.data.columns import read_posts
+from flair_espvr.data.formats.captions import read_captions
+from flair_espvr.data.formats.columns import read_posts
+from flair_espvr.data.formats.jsonl import read_jsonl_posts
 from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID
-from flair_espvr.data.posts import read_jsonl_posts
 from flair_espvr.data.sentences import INVALID_TAG, post_sentence
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.images.folder import ImageFolder
@@ -128,7 +128,7 @@ class MultimodalCorpus(Corpus[Sentence]):
 
 
 class POSTS(MultimodalCorpus):
-    """One's own posts: a `MultimodalCorpus` of JSONL files, see `flair_espvr.data.posts`.
+    """One's own posts: a `MultimodalCorpus` of JSONL files, see `flair_espvr.data.formats.jsonl`.
 
     Pictures and captions are those the posts name, relative to `data_folder`. `images` and `captions` serve the posts
     that name none, by image id (see `read_jsonl_posts`). All arguments are those of `MultimodalCorpus`.

@@ -7,8 +7,8 @@ from typing import Any
 
 from flair.data import Sentence
 
-from flair_espvr.data.columns import write_posts
-from flair_espvr.data.records import REGION, sentence_record
+from flair_espvr.data.formats.columns import write_posts
+from flair_espvr.data.formats.records import REGION, sentence_record
 from flair_espvr.data.sentences import sentence_post
 
 

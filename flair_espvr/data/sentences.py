@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from flair.data import Sentence
 
 from flair_espvr.data.bio import Entity, bio_tags, invalid_positions, lenient_entities
-from flair_espvr.data.columns import Post
+from flair_espvr.data.formats.columns import Post
 from flair_espvr.data.metadata import IMAGE_ID, metadata_or_none
 
 INVALID_TAG = "invalid_tag"

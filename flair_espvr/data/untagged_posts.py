@@ -11,9 +11,9 @@ from typing import Any
 from flair.data import Sentence
 
 from flair_espvr.data.bio import is_bio_tag
-from flair_espvr.data.columns import IMAGE_ID_PREFIX
+from flair_espvr.data.formats.columns import IMAGE_ID_PREFIX
+from flair_espvr.data.formats.records import RecordError, parse_record, record_sentence
 from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID
-from flair_espvr.data.records import RecordError, parse_record, record_sentence
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.images.folder import ImageFolder
 from flair_espvr.io.lines import format_error, read_lines
@@ -28,7 +28,7 @@ class UntaggedPost:
     """One post as it was given, and what belongs to it.
 
     Attributes:
-        record: it as a JSON object with `"text"` or `"tokens"` (see `flair_espvr.data.posts`), without entities.
+        record: it as a JSON object with `"text"` or `"tokens"` (see `flair_espvr.data.formats.jsonl`), without entities.
         image_id: the picture's file name without suffix, else the post's id, else its number in the file.
         image: where its picture should be, which may turn out not to be one; `None` for no picture.
         caption: what describes the picture, or `None`.

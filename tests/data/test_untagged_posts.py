@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from flair_espvr.data import ImageFolder
-from flair_espvr.data.columns import read_posts
+from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.data.untagged_posts import parse_untagged_posts, post_files, read_untagged_posts
 from flair_espvr.errors import ConfigurationError, PostFormatError
 
@@ -92,7 +92,7 @@ def test_a_text_that_flair_cannot_split_is_named(monkeypatch):
     def refuse(text):
         raise ValueError
 
-    monkeypatch.setattr("flair_espvr.data.records.Sentence", refuse)
+    monkeypatch.setattr("flair_espvr.data.formats.records.Sentence", refuse)
     with pytest.raises(PostFormatError, match=r"posts, line 1: .*post 5"):
         post.sentence()
 

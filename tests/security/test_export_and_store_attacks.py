@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from flair_espvr import ESPVRTagger
-from flair_espvr.data.captions import read_captions
-from flair_espvr.data.columns import read_posts
-from flair_espvr.data.posts import read_jsonl_posts
+from flair_espvr.data.formats.captions import read_captions
+from flair_espvr.data.formats.columns import read_posts
+from flair_espvr.data.formats.jsonl import read_jsonl_posts
 from flair_espvr.embeddings.backbone_weights import read_weights
 from flair_espvr.errors import (
     BadPictureError,

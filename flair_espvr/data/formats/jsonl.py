@@ -16,8 +16,8 @@ from typing import BinaryIO
 
 from flair.data import Sentence
 
+from flair_espvr.data.formats.records import RecordError, parse_record, record_sentence, sentence_record
 from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID
-from flair_espvr.data.records import RecordError, parse_record, record_sentence, sentence_record
 from flair_espvr.errors import PostFormatError
 from flair_espvr.io.lines import format_error, read_lines
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from flair_espvr.data.bio import invalid_positions, lenient_entities
-from flair_espvr.data.columns import Post
+from flair_espvr.data.formats.columns import Post
 
 SHOWN_EXAMPLES = 5
 

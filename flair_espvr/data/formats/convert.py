@@ -7,9 +7,9 @@ from typing import Literal
 
 from flair.data import Sentence
 
-from flair_espvr.data.columns import IMAGE_ID_PREFIX, Post, read_posts, write_posts
+from flair_espvr.data.formats.columns import IMAGE_ID_PREFIX, Post, read_posts, write_posts
+from flair_espvr.data.formats.jsonl import read_jsonl_posts, write_jsonl_posts
 from flair_espvr.data.metadata import CAPTION
-from flair_espvr.data.posts import read_jsonl_posts, write_jsonl_posts
 from flair_espvr.data.sentences import INVALID_TAG, post_sentence, sentence_post
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.io.atomic import atomic_write

@@ -1,4 +1,4 @@
-"""One post as a JSON object, and the sentence it stands for; the format is described in `flair_espvr.data.posts`."""
+"""One post as a JSON object, and the sentence it stands for; the format is described in `flair_espvr.data.formats.jsonl`."""
 
 import json
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from typing import Any
 
 from flair.data import Sentence
 
+from flair_espvr.data.formats.offsets import WordOffsets
 from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, metadata_or_none
-from flair_espvr.data.offsets import WordOffsets
 from flair_espvr.data.region import Region
 
 RECORD = "record"

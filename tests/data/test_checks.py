@@ -1,7 +1,7 @@
 from collections import Counter
 
 from flair_espvr.data import Post, read_posts
-from flair_espvr.data.hygiene import check_splits
+from flair_espvr.data.checks import check_splits
 
 
 def post(image_id, text, *tags, line=1):

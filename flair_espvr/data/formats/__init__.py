@@ -1,0 +1,1 @@
+"""The files that posts come in: columns, JSONL, captions."""
