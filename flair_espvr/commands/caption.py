@@ -19,7 +19,7 @@ forms:
 
 A run that was stopped, by Ctrl-C or by a power cut, goes on where it was when started again. Pictures that a file
 has a caption for are not described again; for other settings, take another file.
-To caption with a model or service of your own, see flair_espvr.data.caption_writer.caption_pictures.
+To caption with a model or service of your own, see flair_espvr.annotators.caption_writer.caption_pictures.
 
 exit codes: 0 every picture has its caption; 1 not all was done, the message says why; 3 all was done, but some
 pictures could not be described (standard error says which and why); 130 stopped by Ctrl-C
@@ -66,8 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     import flair
 
-    from flair_espvr.data.caption_writer import caption_pictures
-    from flair_espvr.data.captioner import Captioner
+    from flair_espvr.annotators.caption_writer import caption_pictures
+    from flair_espvr.annotators.captioner import Captioner
 
     flair.device = chosen_device(arguments.device)  # what the captioner follows
     captioner = Captioner(

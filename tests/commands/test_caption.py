@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 from transformers import BertTokenizerFast, CLIPImageProcessor, GitConfig, GitForCausalLM, GitProcessor
 
+from flair_espvr.annotators.captioner import Captioner
 from flair_espvr.commands import caption
 from flair_espvr.data import MultimodalCorpus, read_captions
-from flair_espvr.data.captioner import Captioner
 from flair_espvr.errors import ConfigurationError
 
 REAL_PICTURES = Path(__file__).parents[2].parent / "shared" / "data" / "twitter2015" / "images"

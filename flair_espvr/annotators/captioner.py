@@ -13,7 +13,7 @@ import torch
 import transformers
 from PIL import Image
 
-from flair_espvr.data.caption_models import (
+from flair_espvr.annotators.caption_models import (
     FAMILIES,
     fitting_dtype,
     load_model,
@@ -32,7 +32,7 @@ _FLORENCE_PROMPT = "<CAPTION>"
 class ImageCaptioner(Protocol):
     """Anything that describes pictures; implement this one method to caption with a model or service of your own.
 
-    `flair_espvr.data.caption_writer.caption_pictures` takes any such object and writes the captions file.
+    `flair_espvr.annotators.caption_writer.caption_pictures` takes any such object and writes the captions file.
     """
 
     def caption(self, images: Sequence[Image.Image]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from flair_espvr.data.captioner import ImageCaptioner
+from flair_espvr.annotators.captioner import ImageCaptioner
 from flair_espvr.data.formats.captions import read_captions
 from flair_espvr.errors import BadPictureError, ConfigurationError
 from flair_espvr.images.loading import load_picture

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from flair_espvr.data.caption_writer import CaptionWriter, caption_pictures, unwritable_id
+from flair_espvr.annotators.caption_writer import CaptionWriter, caption_pictures, unwritable_id
 from flair_espvr.data.formats.captions import read_captions
 from flair_espvr.errors import ConfigurationError
 

@@ -39,7 +39,7 @@ from transformers import (
     ViTImageProcessor,
 )
 
-from flair_espvr.data.captioner import FAMILIES, Captioner
+from flair_espvr.annotators.captioner import FAMILIES, Captioner
 from flair_espvr.errors import ConfigurationError
 
 WORDS = ["a", "man", "dog", "cat", "crowd", "walks", "sits", "on", "the", "street", "with", "red", "car", "of", "photo"]
@@ -412,6 +412,6 @@ def test_arguments_are_checked(tiny_captioners):
 
 def test_reading_and_tagging_never_import_a_captioner():
     modules = "flair_espvr, flair_espvr.data, flair_espvr.models, flair_espvr.training.build"
-    code = f"import sys, {modules}; print('flair_espvr.data.captioner' in sys.modules)"
+    code = f"import sys, {modules}; print('flair_espvr.annotators.captioner' in sys.modules)"
     result = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"

@@ -53,7 +53,7 @@ def supported_family(config: dict[str, Any], model: str | Path) -> str:
         supported = ", ".join(f"{name} ({key})" for key, name in FAMILIES.items())
         raise ConfigurationError(
             f"{model} is of the family {family!r}; captions come from {supported}. "
-            "For anything else implement flair_espvr.data.captioner.ImageCaptioner"
+            "For anything else implement flair_espvr.annotators.captioner.ImageCaptioner"
         )
     if family == "florence2" and "auto_map" in config:
         raise ConfigurationError(
