@@ -16,10 +16,10 @@ from benchmarks.drawing import DRAWINGS, draw_scene
 from benchmarks.measuring import Spread, in_turns
 from benchmarks.scenes import IMAGES, JPEG_QUALITY, write_scenes
 from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegionEmbeddings, MultimodalCorpus
-from flair_espvr.embeddings.backbone_weights import read_weights
-from flair_espvr.embeddings.backbones import Backbone
-from flair_espvr.embeddings.extraction import extract_regions
-from flair_espvr.embeddings.image_regions import DEFAULT_BACKBONE, RegionBatch
+from flair_espvr.embeddings.image.backbone import Backbone
+from flair_espvr.embeddings.image.backbone_weights import read_weights
+from flair_espvr.embeddings.image.extraction import extract_regions
+from flair_espvr.embeddings.image.regions import DEFAULT_BACKBONE, RegionBatch
 from flair_espvr.images.folder import find_pictures
 from flair_espvr.images.loading import content_key, squashed_pixels
 from flair_espvr.images.store.header import RegionHeader

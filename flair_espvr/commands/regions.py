@@ -81,10 +81,10 @@ def _extract(arguments: argparse.Namespace) -> int:
     if arguments.workers < 0 or arguments.batch_size < 1:
         raise ConfigurationError("--workers should be 0 or more, and --batch-size 1 or more")
 
-    from flair_espvr.embeddings.backbone_weights import read_weights
-    from flair_espvr.embeddings.backbones import Backbone
-    from flair_espvr.embeddings.extraction import extract_regions
-    from flair_espvr.embeddings.image_regions import DEFAULT_BACKBONE
+    from flair_espvr.embeddings.image.backbone import Backbone
+    from flair_espvr.embeddings.image.backbone_weights import read_weights
+    from flair_espvr.embeddings.image.extraction import extract_regions
+    from flair_espvr.embeddings.image.regions import DEFAULT_BACKBONE
     from flair_espvr.images.folder import find_pictures
     from flair_espvr.images.store.region_store import RegionStore
 

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from typing_extensions import Self
 
 from flair_espvr.data.region import Region
-from flair_espvr.embeddings.image_regions import ImageRegionEmbeddings
+from flair_espvr.embeddings.image.regions import ImageRegionEmbeddings
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.models.checkpoint import from_plain, write_checkpoint
 from flair_espvr.models.embedding_state import rebuild

@@ -19,8 +19,8 @@ from typing_extensions import Self
 
 from flair_espvr.data.region import Region
 from flair_espvr.data.sentences import sentence_entities
-from flair_espvr.embeddings.captioned_transformer import CaptionedTransformerEmbeddings
-from flair_espvr.embeddings.words import word_vectors
+from flair_espvr.embeddings.text.captioned_transformer import CaptionedTransformerEmbeddings
+from flair_espvr.embeddings.text.word_vectors import word_vectors
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
 from flair_espvr.models.allowance import Allowance
 from flair_espvr.models.batches import LONG, WINDOW_BATCHES, batches_by_length

@@ -4,7 +4,7 @@ from functools import partial
 import pytest
 
 from benchmarks import measuring, region_store, store_costs
-from flair_espvr.embeddings.backbones import Backbone
+from flair_espvr.embeddings.image.backbone import Backbone
 
 
 def cells(row):

@@ -15,8 +15,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from flair_espvr.commands import regions
-from flair_espvr.embeddings.backbones import Backbone
-from flair_espvr.embeddings.extraction import extract_regions
+from flair_espvr.embeddings.image.backbone import Backbone
+from flair_espvr.embeddings.image.extraction import extract_regions
 from flair_espvr.errors import ConfigurationError, RegionStoreError
 from flair_espvr.images.folder import find_pictures
 from flair_espvr.images.loading import content_key
@@ -227,6 +227,6 @@ def test_a_file_that_changes_while_it_is_worked_on_is_stored_under_what_was_read
         path.write_bytes(other.getvalue())
         return key
 
-    monkeypatch.setattr("flair_espvr.embeddings.extraction.key_or_error", key_then_change)
+    monkeypatch.setattr("flair_espvr.embeddings.image.extraction.key_or_error", key_then_change)
     extract([path], tmp_path / "store", backbone)
     assert set(content(tmp_path / "store")) == {content_key(other.getvalue())}

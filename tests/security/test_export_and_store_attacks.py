@@ -17,7 +17,7 @@ from flair_espvr import ESPVRTagger
 from flair_espvr.data.formats.captions import read_captions
 from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.data.formats.jsonl import read_jsonl_posts
-from flair_espvr.embeddings.backbone_weights import read_weights
+from flair_espvr.embeddings.image.backbone_weights import read_weights
 from flair_espvr.errors import (
     BadPictureError,
     ConfigurationError,

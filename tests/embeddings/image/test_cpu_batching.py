@@ -2,7 +2,7 @@ import pytest
 import timm
 from torch import Tensor, nn
 
-from flair_espvr.embeddings.activations import RECYCLED_BYTES, largest_activation, pictures_at_once
+from flair_espvr.embeddings.image.cpu_batching import RECYCLED_BYTES, largest_activation, pictures_at_once
 
 
 class Widening(nn.Module):

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from transformers import AutoModel, AutoTokenizer
 
 from flair_espvr import CaptionedTransformerEmbeddings
-from flair_espvr.embeddings import captioned_transformer
-from flair_espvr.embeddings.wordpieces import pool_wordpieces
+from flair_espvr.embeddings.text import captioned_transformer
+from flair_espvr.embeddings.text.wordpieces import pool_wordpieces
 from flair_espvr.errors import ConfigurationError
 
 TEXT = ["kevin", "in", "la"]

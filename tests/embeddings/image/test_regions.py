@@ -13,8 +13,8 @@ from flair.data import Sentence
 from flair.embeddings.base import load_embeddings
 from PIL import Image
 
-from flair_espvr.embeddings import image_regions
-from flair_espvr.embeddings.image_regions import ImageRegionEmbeddings
+from flair_espvr.embeddings.image import regions as image_regions
+from flair_espvr.embeddings.image.regions import ImageRegionEmbeddings
 from flair_espvr.errors import BadPictureError, ConfigurationError, RegionStoreError
 from flair_espvr.images.loading import content_key, load_picture
 from flair_espvr.images.store.region_store import RegionStore
@@ -66,7 +66,7 @@ def full_store(tmp_path, pictures):
 
 
 def no_backbone(monkeypatch):
-    monkeypatch.setattr("flair_espvr.embeddings.image_regions.Backbone", lambda *_, **__: pytest.fail("built"))
+    monkeypatch.setattr("flair_espvr.embeddings.image.regions.Backbone", lambda *_, **__: pytest.fail("built"))
 
 
 def test_each_row_holds_its_own_picture(pictures):
@@ -105,7 +105,7 @@ def test_reading_ahead_reads_what_the_store_holds_and_passes_over_the_rest(full_
     bad.write_bytes(b"no picture")
     posts = [post(pictures[2]), post("/nowhere.jpg"), post(bad), post(new), post(), post(str(pictures[0]))]
     embeddings = tiny(store=full_store, on_bad_image="raise")
-    monkeypatch.setattr("flair_espvr.embeddings.image_regions._warm", then(done, image_regions._warm))
+    monkeypatch.setattr("flair_espvr.embeddings.image.regions._warm", then(done, image_regions._warm))
     embeddings.prefetch(posts)
     assert done.wait(30)
     assert warmed[0] == content_key(pictures[2])
@@ -120,7 +120,7 @@ def test_reading_ahead_from_a_damaged_store_leaves_the_error_to_who_needs_the_fe
     embeddings, done = tiny(store=full_store), threading.Event()
     monkeypatch.setattr(RegionStore, "_decoded", raiser(RegionStoreError("damaged")))
     monkeypatch.setattr(RegionStore, "warm", raiser(RegionStoreError("damaged")))
-    monkeypatch.setattr("flair_espvr.embeddings.image_regions._warm", then(done, image_regions._warm))
+    monkeypatch.setattr("flair_espvr.embeddings.image.regions._warm", then(done, image_regions._warm))
     embeddings.prefetch([post(pictures[0])])
     assert done.wait(30)
     with pytest.raises(RegionStoreError, match="damaged"):
@@ -128,7 +128,7 @@ def test_reading_ahead_from_a_damaged_store_leaves_the_error_to_who_needs_the_fe
 
 
 def test_nothing_is_read_ahead_without_a_store(pictures, monkeypatch):
-    monkeypatch.setattr("flair_espvr.embeddings.image_regions.in_background", lambda work: pytest.fail("read ahead"))
+    monkeypatch.setattr("flair_espvr.embeddings.image.regions.in_background", lambda work: pytest.fail("read ahead"))
     tiny().prefetch([post(pictures[0])])
 
 
@@ -248,7 +248,7 @@ def test_with_all_in_the_store_timm_is_not_even_imported(pictures, full_store):
     program = f"""
 import sys
 from flair.data import Sentence
-from flair_espvr.embeddings.image_regions import ImageRegionEmbeddings
+from flair_espvr.embeddings.image.regions import ImageRegionEmbeddings
 sentence = Sentence("a")
 sentence.add_metadata("image", {str(pictures[0])!r})
 embeddings = ImageRegionEmbeddings(**{TINY_SWIN!r}, store={str(full_store)!r}, read_only=True)

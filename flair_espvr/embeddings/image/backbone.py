@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flair_espvr.embeddings.activations import pictures_at_once
-from flair_espvr.embeddings.backbone_weights import Weights, fingerprint, load_weights
+from flair_espvr.embeddings.image.backbone_weights import Weights, fingerprint, load_weights
+from flair_espvr.embeddings.image.cpu_batching import pictures_at_once
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.images.store.header import RegionHeader
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from flair_espvr.embeddings.backbones import Backbone
+from flair_espvr.embeddings.image.backbone import Backbone
 from flair_espvr.errors import BadPictureError
 from flair_espvr.images.store.region_store import RegionStore
 from flair_espvr.images.worker_pool import WorkerPool

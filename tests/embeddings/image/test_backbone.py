@@ -8,8 +8,8 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from flair_espvr.embeddings.backbone_weights import fingerprint, read_weights, timm_efficientnet_names
-from flair_espvr.embeddings.backbones import Backbone
+from flair_espvr.embeddings.image.backbone import Backbone
+from flair_espvr.embeddings.image.backbone_weights import fingerprint, read_weights, timm_efficientnet_names
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
 
 CPU = torch.device("cpu")

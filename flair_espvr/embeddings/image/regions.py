@@ -17,8 +17,8 @@ from flair.embeddings.base import register_embeddings
 from torch import Tensor
 
 from flair_espvr.data.metadata import IMAGE, metadata_or_none
-from flair_espvr.embeddings.backbone_weights import Weights, read_weights
-from flair_espvr.embeddings.backbones import Backbone, plain_arguments
+from flair_espvr.embeddings.image.backbone import Backbone, plain_arguments
+from flair_espvr.embeddings.image.backbone_weights import Weights, read_weights
 from flair_espvr.errors import BadPictureError, ConfigurationError, RegionStoreError
 from flair_espvr.images.loading import PictureSource, content_key, describe_source, squashed_pixels
 from flair_espvr.images.store.header import RegionHeader

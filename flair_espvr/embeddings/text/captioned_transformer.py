@@ -12,7 +12,7 @@ from flair.embeddings.base import register_embeddings
 from transformers import PreTrainedTokenizerBase
 
 from flair_espvr.data.metadata import CAPTION, metadata_or_none
-from flair_espvr.embeddings.wordpieces import captioned_lengths, encode_captioned, pool_wordpieces
+from flair_espvr.embeddings.text.wordpieces import captioned_lengths, encode_captioned, pool_wordpieces
 from flair_espvr.errors import ConfigurationError
 
 MEASURED_AT_ONCE = 1024

@@ -8,7 +8,7 @@ from flair.data import Sentence
 from flair.embeddings import TokenEmbeddings
 from torch.nn.utils.rnn import pad_sequence
 
-from flair_espvr.embeddings.captioned_transformer import CaptionedTransformerEmbeddings
+from flair_espvr.embeddings.text.captioned_transformer import CaptionedTransformerEmbeddings
 
 
 def word_vectors(embeddings: TokenEmbeddings, sentences: list[Sentence], *, keep: bool = False) -> torch.Tensor:

@@ -1,0 +1,1 @@
+"""Words (and what is said about the image) as vectors."""
