@@ -9,7 +9,7 @@ from flair.data import Sentence
 from benchmarks.drawing import Box
 from flair_espvr import ESPVRTagger
 from flair_espvr.data.metadata import IMAGE_ID, metadata_or_none
-from flair_espvr.nn.positioning import window_size
+from flair_espvr.nn.layers.positioning import window_size
 
 BATCH = 32
 

@@ -20,8 +20,8 @@ from benchmarks.speed.options import parser
 from benchmarks.speed.posts import load_posts
 from benchmarks.speed.subjects import TYPES, encoder_folder, espvr_tagger
 from benchmarks.speed.table import print_table, rows_of
-from flair_espvr.nn.espvr import ESPVRNetwork, VisualInput
-from flair_espvr.nn.spans import Spans
+from flair_espvr.nn.layers.spans import Spans
+from flair_espvr.nn.networks.espvr import ESPVRNetwork, VisualInput
 
 LENGTHS = (8, 32, 128, 500)
 BATCHES = (1, 4, 16, 64, 256)

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, BertConfig, BertModel
 
 from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegionEmbeddings
 from flair_espvr.io.packaged import minilm_folder
-from flair_espvr.nn.espvr import VisualInput
+from flair_espvr.nn.networks.espvr import VisualInput
 
 TYPES = ("PER", "LOC", "ORG", "MISC")
 

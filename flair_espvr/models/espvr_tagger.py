@@ -20,9 +20,9 @@ from flair_espvr.models.embedding_state import rebuild
 from flair_espvr.models.grounding import picture_regions
 from flair_espvr.models.modes import evaluating
 from flair_espvr.models.multimodal_tagger import Entity, MultimodalTagger, Prediction
-from flair_espvr.nn.espvr import SPAN_LABELS, ESPVRNetwork, ESPVROutput, Positioning, Regions, VisualInput
-from flair_espvr.nn.positioning import RegionPositions
-from flair_espvr.nn.spans import Spans, bio_spans
+from flair_espvr.nn.layers.positioning import RegionPositions
+from flair_espvr.nn.layers.spans import Spans, bio_spans
+from flair_espvr.nn.networks.espvr import SPAN_LABELS, ESPVRNetwork, ESPVROutput, Positioning, Regions, VisualInput
 
 
 class ESPVRTagger(MultimodalTagger):

@@ -2,7 +2,7 @@
 
 import torch
 
-from flair_espvr.nn.positioning import RegionPositions, window_size
+from flair_espvr.nn.layers.positioning import RegionPositions, window_size
 
 
 def picture_regions(positions: RegionPositions, *, grid: tuple[int, int], window: int) -> torch.Tensor:

@@ -4,18 +4,18 @@ Axis letters: B sentences, T words, M entities, R = H * W regions of a picture, 
 bool with True for what is present, and padding, other rows and the size of the batch never change a result.
 """
 
-from flair_espvr.nn.crf import LinearChainCRF
-from flair_espvr.nn.cross_modal import CrossModalLayer
-from flair_espvr.nn.encoder import SelfAttentionStack
-from flair_espvr.nn.fusion import GatedFusion, select_regions
-from flair_espvr.nn.positioning import (
+from flair_espvr.nn.crf.bio_crf import LinearChainCRF
+from flair_espvr.nn.layers.cross_modal import CrossModalLayer
+from flair_espvr.nn.layers.fusion import GatedFusion, select_regions
+from flair_espvr.nn.layers.positioning import (
     RegionPositions,
     position_each_entity,
     position_regions,
     straight_through_weights,
     window_size,
 )
-from flair_espvr.nn.spans import Spans, bio_spans, span_features
+from flair_espvr.nn.layers.self_attention import SelfAttentionStack
+from flair_espvr.nn.layers.spans import Spans, bio_spans, span_features
 
 __all__ = [
     "CrossModalLayer",

@@ -13,7 +13,7 @@ from flair.trainers import ModelTrainer
 
 from flair_espvr import ESPVRTagger, Region
 from flair_espvr.errors import ConfigurationError
-from flair_espvr.nn.spans import Spans
+from flair_espvr.nn.layers.spans import Spans
 
 Build = Callable[..., ESPVRTagger]
 

@@ -17,7 +17,7 @@ from flair_espvr.nn import (
     span_features,
     straight_through_weights,
 )
-from flair_espvr.nn.espvr import ESPVRNetwork, VisualInput
+from flair_espvr.nn.networks.espvr import ESPVRNetwork, VisualInput
 
 BATCH, WORDS, ENTITIES, REGIONS, HIDDEN = 3, 7, 2, 12, 8
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]

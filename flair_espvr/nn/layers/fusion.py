@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from flair_espvr.nn.cross_modal import CrossModalLayer
+from flair_espvr.nn.layers.cross_modal import CrossModalLayer
 
 
 def select_regions(regions: Tensor, mask: Tensor, count: int) -> tuple[Tensor, Tensor]:

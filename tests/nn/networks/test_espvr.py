@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from flair_espvr.nn.espvr import ESPVRNetwork, VisualInput
+from flair_espvr.nn.networks.espvr import ESPVRNetwork, VisualInput
 
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 SENTENCES, WORDS, WORD_SIZE, REGION_SIZE, GRID = 3, 5, 6, 7, (3, 4)

@@ -8,8 +8,8 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torchcrf import CRF
 
-from flair_espvr.nn.linear_chain import PosteriorChain, best_path, log_likelihood, posterior_chain
-from flair_espvr.nn.spans import Spans
+from flair_espvr.nn.crf.linear_chain import PosteriorChain, best_path, log_likelihood, posterior_chain
+from flair_espvr.nn.layers.spans import Spans
 
 _TEMPERATURES = (0.25, 4.0)
 """Least and greatest that is ever fitted: beyond, a few posts would make all scores 0 or 1, or all the same."""

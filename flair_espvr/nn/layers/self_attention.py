@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from flair_espvr.nn.cross_modal import FEEDFORWARD_EXPANSION
+from flair_espvr.nn.layers.cross_modal import FEEDFORWARD_EXPANSION
 
 _FUSED_WORDS = 64
 """Words up to which torch's fused layer is the faster way to predict; beyond, it is slower, and takes memory for every

@@ -1,0 +1,1 @@
+"""The conditional random field over BIO2 labels."""

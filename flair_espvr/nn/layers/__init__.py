@@ -1,0 +1,1 @@
+"""Layers: one brick a file, none of which knows a model."""

@@ -1,0 +1,1 @@
+"""Networks: word and image features in, emissions and named losses out; one file a model."""
