@@ -20,7 +20,7 @@ from benchmarks.speed.options import parser
 from benchmarks.speed.posts import give_pictures, load_posts
 from benchmarks.speed.subjects import balance, encoder_folder, espvr_tagger
 from flair_espvr import ESPVRTagger
-from flair_espvr.models import multimodal_tagger
+from flair_espvr.models import tagger as multimodal_tagger
 
 Owner = Any
 

@@ -1,7 +1,7 @@
 """Flair models that tag entities from text and pictures."""
 
-from flair_espvr.models.espvr_tagger import ESPVRTagger
-from flair_espvr.models.model_card import ModelFacts
-from flair_espvr.models.multimodal_tagger import MultimodalTagger
+from flair_espvr.models.espvr import ESPVRTagger
+from flair_espvr.models.files.model_card import ModelFacts
+from flair_espvr.models.tagger import MultimodalTagger
 
 __all__ = ["ESPVRTagger", "ModelFacts", "MultimodalTagger"]

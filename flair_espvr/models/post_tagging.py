@@ -11,8 +11,8 @@ from flair.data import Sentence
 from flair.nn import Classifier
 
 from flair_espvr.data.untagged_posts import UntaggedPost
-from flair_espvr.models.batches import WINDOW_BATCHES
-from flair_espvr.models.modes import mixed_precision
+from flair_espvr.models.batching import WINDOW_BATCHES
+from flair_espvr.models.inference import mixed_precision
 
 
 class PostTagging:

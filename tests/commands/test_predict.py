@@ -22,7 +22,7 @@ from flair_espvr import ESPVRTagger
 from flair_espvr.commands import main, predict
 from flair_espvr.data import read_posts
 from flair_espvr.errors import ConfigurationError, PostFormatError, RegionStoreError, UnsafeModelError
-from flair_espvr.models import modes
+from flair_espvr.models import inference as modes
 
 Run = Callable[..., int]
 

@@ -11,7 +11,7 @@ from flair.data import Sentence
 from flair.nn import Classifier
 
 from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger
-from flair_espvr.models import modes
+from flair_espvr.models import inference as modes
 
 Build = Callable[..., ESPVRTagger]
 

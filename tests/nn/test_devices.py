@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from flair_espvr.models.grounding import picture_regions
+from flair_espvr.models.regions import picture_regions
 from flair_espvr.nn import (
     CrossModalLayer,
     GatedFusion,

@@ -15,8 +15,8 @@ from flair.embeddings.base import load_embeddings
 
 from flair_espvr import ESPVRTagger
 from flair_espvr.errors import UnsafeModelError
-from flair_espvr.models.allowance import Allowance
-from flair_espvr.models.checkpoint import read_checkpoint
+from flair_espvr.models.files.allocation_limit import Allowance
+from flair_espvr.models.files.checkpoint import read_checkpoint
 
 MODEL = "model file"
 

@@ -10,7 +10,7 @@ from flair.nn import Model
 from torch.utils.data import Dataset
 
 from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, metadata_or_none
-from flair_espvr.models.multimodal_tagger import MultimodalTagger
+from flair_espvr.models.tagger import MultimodalTagger
 
 _WITHOUT_EFFECT = {
     "self",

@@ -12,7 +12,7 @@ from flair.nn import Model
 from flair.trainers import ModelTrainer
 
 from flair_espvr.errors import ConfigurationError
-from flair_espvr.models.espvr_tagger import ESPVRTagger
+from flair_espvr.models.espvr import ESPVRTagger
 from flair_espvr.training.trainer.identity import differences, run_identity
 from flair_espvr.training.trainer.lookahead import LookaheadSampler
 from flair_espvr.training.trainer.resume_plugin import BEST_MODEL, STATE_FILE, ResumePlugin

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from flair_espvr.errors import ConfigurationError
-from flair_espvr.models.checkpoint import read_checkpoint, write_checkpoint
+from flair_espvr.models.files.checkpoint import read_checkpoint, write_checkpoint
 
 _CLASS = "TrainingState"
 _VERSION = 1

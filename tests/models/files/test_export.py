@@ -112,7 +112,7 @@ def test_an_older_export_stays_until_the_new_one_is_whole(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("flair_espvr.models.pretrained.unpack_tokenizer", full_disk)
+        patched.setattr("flair_espvr.models.files.export.unpack_tokenizer", full_disk)
         with pytest.raises(OSError, match="No space"):
             build().save_pretrained(folder, include_backbone=True)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

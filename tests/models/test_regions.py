@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flair_espvr.data.region import Region
-from flair_espvr.models.grounding import picture_regions
+from flair_espvr.models.regions import picture_regions
 from flair_espvr.nn import position_each_entity
 
 

@@ -25,9 +25,9 @@ from safetensors.torch import load_file, save_file
 
 from flair_espvr.errors import ConfigurationError, EspvrError, UnsafeModelError
 from flair_espvr.io.atomic import atomic_folder
-from flair_espvr.models.checkpoint import BYTES, KIND, check_format, marked, to_plain
-from flair_espvr.models.model_card import FACTS, ModelFacts, model_card
-from flair_espvr.models.tokenizer_archive import pack_tokenizer, unpack_tokenizer
+from flair_espvr.models.files.checkpoint import BYTES, KIND, check_format, marked, to_plain
+from flair_espvr.models.files.model_card import FACTS, ModelFacts, model_card
+from flair_espvr.models.files.tokenizer_archive import pack_tokenizer, unpack_tokenizer
 
 CONFIG = "config.json"
 CARD = "README.md"
@@ -47,7 +47,7 @@ def write_pretrained(folder: str | Path, state: Mapping[str, Any]) -> None:
 
     Args:
         folder: a new or empty folder, or one that holds an export and nothing else.
-        state: as for `flair_espvr.models.checkpoint.write_checkpoint`.
+        state: as for `flair_espvr.models.files.checkpoint.write_checkpoint`.
 
     Raises:
         ConfigurationError: the folder holds other files; or the state has parts that JSON cannot say, or a backbone
@@ -80,7 +80,7 @@ def read_pretrained(name: str | Path, *, revision: str | None = None, **hub_argu
             Flair's cache, as those of Flair's own models are, unless `cache_dir` says otherwise.
 
     Returns:
-        The state, still plain, as `flair_espvr.models.checkpoint.read_checkpoint` gives it.
+        The state, still plain, as `flair_espvr.models.files.checkpoint.read_checkpoint` gives it.
 
     Raises:
         FileNotFoundError: there is no such folder, and the name is none of the hub.

@@ -19,7 +19,7 @@ from flair.nn import Classifier
 
 from flair_espvr import ESPVRTagger
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
-from flair_espvr.models.checkpoint import FORMAT, FORMAT_VERSION, from_plain, plain_card, to_plain
+from flair_espvr.models.files.checkpoint import FORMAT, FORMAT_VERSION, from_plain, plain_card, to_plain
 
 Build = Callable[..., ESPVRTagger]
 

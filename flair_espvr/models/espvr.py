@@ -15,11 +15,11 @@ from typing_extensions import Self
 from flair_espvr.data.region import Region
 from flair_espvr.embeddings.image.regions import ImageRegionEmbeddings
 from flair_espvr.errors import ConfigurationError
-from flair_espvr.models.checkpoint import from_plain, write_checkpoint
-from flair_espvr.models.embedding_state import rebuild
-from flair_espvr.models.grounding import picture_regions
-from flair_espvr.models.modes import evaluating
-from flair_espvr.models.multimodal_tagger import Entity, MultimodalTagger, Prediction
+from flair_espvr.models.files.checkpoint import from_plain, write_checkpoint
+from flair_espvr.models.files.embedding_state import rebuild
+from flair_espvr.models.inference import evaluating
+from flair_espvr.models.regions import picture_regions
+from flair_espvr.models.tagger import Entity, MultimodalTagger, Prediction
 from flair_espvr.nn.layers.positioning import RegionPositions
 from flair_espvr.nn.layers.spans import Spans, bio_spans
 from flair_espvr.nn.networks.espvr import SPAN_LABELS, ESPVRNetwork, ESPVROutput, Positioning, Regions, VisualInput

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flair_espvr.errors import ConfigurationError
-from flair_espvr.models.batches import LONG, batches_by_length
+from flair_espvr.models.batching import LONG, batches_by_length
 
 LENGTHS = st.lists(st.integers(1, 60), max_size=40)
 

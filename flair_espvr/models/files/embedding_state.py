@@ -13,7 +13,7 @@ from flair.embeddings import Embeddings, StackedEmbeddings, TransformerEmbedding
 from flair.embeddings.base import EMBEDDING_CLASSES, load_embeddings
 
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
-from flair_espvr.models.tokenizer_archive import check_settings, check_tokenizer, settings_in
+from flair_espvr.models.files.tokenizer_archive import check_settings, check_tokenizer, settings_in
 
 _FLAIR_CLASSES = {
     "CharacterEmbeddings",

@@ -22,10 +22,10 @@ from flair_espvr.data.sentences import sentence_entities
 from flair_espvr.embeddings.text.captioned_transformer import CaptionedTransformerEmbeddings
 from flair_espvr.embeddings.text.word_vectors import word_vectors
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
-from flair_espvr.models.allowance import Allowance
-from flair_espvr.models.batches import LONG, WINDOW_BATCHES, batches_by_length
+from flair_espvr.models.batching import LONG, WINDOW_BATCHES, batches_by_length
 from flair_espvr.models.bio_tags import BioTags
-from flair_espvr.models.checkpoint import (
+from flair_espvr.models.files.allocation_limit import Allowance
+from flair_espvr.models.files.checkpoint import (
     check_format,
     damage_explained,
     from_plain,
@@ -34,10 +34,10 @@ from flair_espvr.models.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from flair_espvr.models.embedding_state import rebuild, savable
-from flair_espvr.models.model_card import ModelFacts
-from flair_espvr.models.modes import evaluating, mixed_precision, without_gradients
-from flair_espvr.models.pretrained import push, read_pretrained, write_pretrained
+from flair_espvr.models.files.embedding_state import rebuild, savable
+from flair_espvr.models.files.export import push, read_pretrained, write_pretrained
+from flair_espvr.models.files.model_card import ModelFacts
+from flair_espvr.models.inference import evaluating, mixed_precision, without_gradients
 
 _EVALUATE = inspect.signature(Classifier.evaluate)
 
@@ -227,7 +227,7 @@ class MultimodalTagger(Classifier[Sentence]):
             yield [token.text for token in sentence.right_context(context_length, respect_document_boundaries)]
 
     def save(self, model_file: str | Path, checkpoint: bool = False) -> None:
-        """Writes the model file, atomically; see `flair_espvr.models.checkpoint` for what it may hold.
+        """Writes the model file, atomically; see `flair_espvr.models.files.checkpoint` for what it may hold.
 
         Args:
             model_file: where to.
@@ -258,7 +258,7 @@ class MultimodalTagger(Classifier[Sentence]):
             return super().load(state)
 
     def save_pretrained(self, folder: str | Path, *, include_backbone: bool = False) -> None:
-        """Exports the tagger as safetensors and JSON, atomically as a whole; see `flair_espvr.models.pretrained`."""
+        """Exports the tagger as safetensors and JSON, atomically as a whole; see `flair_espvr.models.files.export`."""
         write_pretrained(folder, self._file_state(include_backbone=include_backbone))
 
     @classmethod

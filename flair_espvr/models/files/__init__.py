@@ -1,0 +1,1 @@
+"""What a model is kept in: checkpoint, export, card; read without running code."""
