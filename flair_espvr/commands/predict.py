@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from flair.data import Sentence
     from flair.nn import Classifier
 
-    from flair_espvr.data.untagged_posts import UntaggedPost
     from flair_espvr.images.folder import ImageFolder
-    from flair_espvr.models.post_tagging import PostTagging
+    from flair_espvr.tagging.sources import UntaggedPost
+    from flair_espvr.tagging.windows import PostTagging
 
 HELP = "tag posts with a saved model: entities with type, score and place in the picture"
 
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     import flair
 
     from flair_espvr.errors import ConfigurationError
-    from flair_espvr.models.post_tagging import PostTagging
+    from flair_espvr.tagging.windows import PostTagging
 
     format_ = arguments.format or _FORMAT_OF_SUFFIX.get(arguments.out.suffix if arguments.out else "", "jsonl")
     if format_ == "html" and arguments.out is None:
@@ -121,9 +121,9 @@ def _posts(arguments: argparse.Namespace) -> tuple[Iterator["UntaggedPost"], lis
     from itertools import chain
 
     from flair_espvr.data.formats.captions import read_captions
-    from flair_espvr.data.untagged_posts import STDIN, parse_untagged_posts, post_files, read_untagged_posts
     from flair_espvr.errors import ConfigurationError
     from flair_espvr.images.folder import ImageFolder
+    from flair_espvr.tagging.sources import STDIN, parse_untagged_posts, post_files, read_untagged_posts
 
     if (arguments.text is None) == (not arguments.inputs):
         raise ConfigurationError("expected either INPUT, files or folders of posts, or --text with a single post")
@@ -167,11 +167,11 @@ def _load(model: Path, store: Path | None, *, trusted: bool) -> "Classifier[Sent
 
 
 def _write(tagging: "PostTagging", label_type: str, format_: str, arguments: argparse.Namespace) -> None:
-    from flair_espvr.data.predictions import column_predictions, jsonl_predictions
     from flair_espvr.errors import ConfigurationError
     from flair_espvr.io.download import sha256_of
     from flair_espvr.io.resumable import ResumableFile
     from flair_espvr.report import write_report
+    from flair_espvr.tagging.outputs import column_predictions, jsonl_predictions
 
     if format_ == "html":
         posts = (post for window in _with_progress(tagging, arguments.quiet) for post in window)

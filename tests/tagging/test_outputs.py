@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
 from flair_espvr.data import Region, read_jsonl_posts, read_posts
-from flair_espvr.data.predictions import column_predictions, jsonl_predictions, prediction_record
-from flair_espvr.data.untagged_posts import parse_untagged_posts
+from flair_espvr.tagging.outputs import column_predictions, jsonl_predictions, prediction_record
+from flair_espvr.tagging.sources import parse_untagged_posts
 
 REGION = Region(0.25, 0.0, 0.75, 0.5, 0.5)
 

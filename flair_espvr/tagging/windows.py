@@ -10,9 +10,9 @@ import flair
 from flair.data import Sentence
 from flair.nn import Classifier
 
-from flair_espvr.data.untagged_posts import UntaggedPost
 from flair_espvr.models.batching import WINDOW_BATCHES
 from flair_espvr.models.inference import mixed_precision
+from flair_espvr.tagging.sources import UntaggedPost
 
 
 class PostTagging:

@@ -1,0 +1,1 @@
+"""The engine that tags a stream of posts."""
