@@ -21,7 +21,7 @@ from flair.nn import Classifier
 
 from flair_espvr import ESPVRTagger, MultimodalCorpus
 from flair_espvr.data.sentences import sentence_entities
-from flair_espvr.training.runs.evaluation import load_model
+from flair_espvr.evaluation.evaluate import load_model
 
 BINS = 10
 EDGES = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)

@@ -28,10 +28,10 @@ def run(arguments: argparse.Namespace) -> int:
     import flair
 
     from flair_espvr.commands.device import chosen_device
+    from flair_espvr.evaluation.evaluate import evaluate, load_model
+    from flair_espvr.evaluation.predictions_file import write_predictions
     from flair_espvr.training.build import build_corpus
     from flair_espvr.training.recipes.recipe_file import load_corpus_section
-    from flair_espvr.training.runs.evaluation import evaluate, load_model
-    from flair_espvr.training.runs.predictions import write_predictions
 
     places = {"images": arguments.images, "captions": arguments.captions}
     overrides = [f"corpus.{name}={path}" for name, path in places.items() if path is not None]

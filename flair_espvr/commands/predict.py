@@ -155,7 +155,7 @@ def _posts(arguments: argparse.Namespace) -> tuple[Iterator["UntaggedPost"], lis
 
 def _load(model: Path, store: Path | None, *, trusted: bool) -> "Classifier[Sentence]":
     from flair_espvr.errors import ConfigurationError
-    from flair_espvr.training.runs.evaluation import load_model
+    from flair_espvr.evaluation.evaluate import load_model
 
     tagger = load_model(model, trusted=trusted)
     if store is not None:

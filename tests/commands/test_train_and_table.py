@@ -15,9 +15,9 @@ from flair_espvr import ESPVRTagger
 from flair_espvr.commands.main import main
 from flair_espvr.data.bio import Entity, bio_tags
 from flair_espvr.data.formats.columns import read_posts
+from flair_espvr.evaluation.predictions_file import read_predictions
 from flair_espvr.training.recipes.recipe_file import load_recipe
 from flair_espvr.training.runs import run as run_module
-from flair_espvr.training.runs.predictions import read_predictions
 from flair_espvr.training.runs.run_folder import RunFolder
 
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from flair_espvr.data.bio import Entity
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.evaluation.confusions import count_confusions
 from flair_espvr.io.atomic import atomic_write
-from flair_espvr.training.runs.confusions import count_confusions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

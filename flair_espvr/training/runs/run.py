@@ -14,6 +14,7 @@ from flair.trainers import ModelTrainer
 from flair.trainers.plugins import TrainerPlugin
 
 from flair_espvr.data import MultimodalCorpus
+from flair_espvr.evaluation.evaluate import evaluate
 from flair_espvr.io.atomic import write_text
 from flair_espvr.models import ESPVRTagger
 from flair_espvr.training.build import build_corpus, build_regions, build_tagger
@@ -21,7 +22,6 @@ from flair_espvr.training.recipes import sections
 from flair_espvr.training.recipes.recipe import Recipe
 from flair_espvr.training.runs.charts import confusion_matrix, training_curves
 from flair_espvr.training.runs.environment import environment
-from flair_espvr.training.runs.evaluation import evaluate
 from flair_espvr.training.runs.run_folder import RunFolder
 from flair_espvr.training.trainer.finite import FinitePlugin
 from flair_espvr.training.trainer.progress import ProgressBar

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from flair_espvr.errors import ConfigurationError, EspvrError
+from flair_espvr.evaluation.evaluate import Evaluation
+from flair_espvr.evaluation.predictions_file import write_predictions
+from flair_espvr.evaluation.scores import Score, Scores
 from flair_espvr.io.atomic import write_text
-from flair_espvr.scores import Score, Scores
 from flair_espvr.training.recipes.recipe import Recipe
-from flair_espvr.training.runs.evaluation import Evaluation
-from flair_espvr.training.runs.predictions import write_predictions
 
 TEST = "test"
 """Name of the evaluation on the recipe's own test posts."""

@@ -5,16 +5,16 @@ import operator
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from flair_espvr.scores import Score, Scores
-from flair_espvr.training.runs.predictions import read_predictions
-from flair_espvr.training.tables.comparison import Comparison
-from flair_espvr.training.tables.layout import Column, Row, Table
-from flair_espvr.training.tables.significance import (
+from flair_espvr.evaluation.predictions_file import read_predictions
+from flair_espvr.evaluation.scores import Score, Scores
+from flair_espvr.evaluation.significance import (
     PostCounts,
     approximate_randomization,
     paired_bootstrap,
     post_counts,
 )
+from flair_espvr.training.tables.comparison import Comparison
+from flair_espvr.training.tables.layout import Column, Row, Table
 from flair_espvr.training.tables.table_file import OVERALL, TableFile
 from flair_espvr.training.tables.table_runs import CellRun
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from flair_espvr.evaluation.evaluate import evaluate, load_model
 from flair_espvr.training.build import build_corpus
 from flair_espvr.training.recipes.recipe import Recipe, digest
 from flair_espvr.training.recipes.recipe_file import load_recipe
-from flair_espvr.training.runs.evaluation import evaluate, load_model
 from flair_espvr.training.runs.run import run
 from flair_espvr.training.runs.run_folder import TEST, RunFolder
 from flair_espvr.training.tables.table_file import TableFile

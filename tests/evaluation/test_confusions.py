@@ -6,8 +6,8 @@ from sklearn.metrics import confusion_matrix
 
 from flair_espvr.data.bio import Entity
 from flair_espvr.errors import ConfigurationError
-from flair_espvr.scores import score_entities
-from flair_espvr.training.runs.confusions import count_confusions
+from flair_espvr.evaluation.confusions import count_confusions
+from flair_espvr.evaluation.scores import score_entities
 
 TYPES = ["PER", "LOC", "none"]
 """One of them has the name that pictures give to the last row and column."""

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from flair_espvr.data.bio import Entity
 from flair_espvr.errors import PostFormatError
-from flair_espvr.training.runs.predictions import read_predictions, write_predictions
+from flair_espvr.evaluation.predictions_file import read_predictions, write_predictions
 
 TYPES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5)
 ENTITY = st.builds(

@@ -11,7 +11,7 @@ from seqeval.scheme import IOB2
 from flair_espvr.data import Post, read_posts
 from flair_espvr.data.bio import Entity
 from flair_espvr.data.sentences import post_sentence
-from flair_espvr.scores import score_entities, score_sentences, score_tags
+from flair_espvr.evaluation.scores import score_entities, score_sentences, score_tags
 
 REAL_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 

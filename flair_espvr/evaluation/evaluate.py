@@ -13,9 +13,9 @@ from flair.nn import Classifier
 from flair_espvr.data.bio import Entity
 from flair_espvr.data.sentences import sentence_entities
 from flair_espvr.errors import UnsafeModelError
+from flair_espvr.evaluation.scores import Scores, score_entities
 from flair_espvr.models import MultimodalTagger
 from flair_espvr.models.inference import mixed_precision
-from flair_espvr.scores import Scores, score_entities
 
 PREDICTED = "predicted"
 """The annotation layer that an evaluation leaves its predictions in."""

@@ -9,8 +9,8 @@ from seqeval.metrics import f1_score
 
 from flair_espvr.data.bio import Entity, bio_tags
 from flair_espvr.errors import ConfigurationError
-from flair_espvr.training.tables import significance
-from flair_espvr.training.tables.significance import approximate_randomization, paired_bootstrap, post_counts
+from flair_espvr.evaluation import significance
+from flair_espvr.evaluation.significance import approximate_randomization, paired_bootstrap, post_counts
 
 SOME = [Entity(0, 1, "PER"), Entity(2, 4, "LOC")]
 

@@ -1,0 +1,1 @@
+"""Scores of predicted entities, and what they are worth."""
