@@ -2,7 +2,7 @@
 
     python -m benchmarks.grounding CACHE
 
-Draws the corpus of `benchmarks.scenes` into the folder CACHE, encodes its pictures once, trains a tagger for every
+Draws the corpus of `synthetic.scenes` into the folder CACHE, encodes its pictures once, trains a tagger for every
 configuration and seed, and prints one Markdown table. Finished runs are kept in `CACHE/results.jsonl`, one JSON line
 each: a run that was killed is done again, one that ended is not. Chance is a span-F1 of about 25.
 """
@@ -23,11 +23,11 @@ from flair.trainers import ModelTrainer
 
 from benchmarks.pointing import pointing
 from benchmarks.results import append_result, finished_results, mean_and_deviation
-from benchmarks.scenes import BOXES, IMAGES, read_boxes, write_scenes
 from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegionEmbeddings, MultimodalCorpus
 from flair_espvr.data.metadata import IMAGE, IMAGE_ID
 from flair_espvr.io.packaged import efficientnet_lite0_checkpoint, minilm_folder
 from flair_espvr.training.build import encode_pictures
+from synthetic.scenes import BOXES, IMAGES, read_boxes, write_scenes
 
 RESULTS = "results.jsonl"
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from flair.data import Sentence
 
-from benchmarks.drawing import Box
 from flair_espvr import ESPVRTagger
 from flair_espvr.data.metadata import IMAGE_ID, metadata_or_none
 from flair_espvr.nn.layers.positioning import window_size
+from synthetic.drawing import Box
 
 BATCH = 32
 

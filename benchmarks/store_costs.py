@@ -12,9 +12,7 @@ import numpy as np
 import torch
 from flair.data import Sentence
 
-from benchmarks.drawing import DRAWINGS, draw_scene
 from benchmarks.measuring import Spread, in_turns
-from benchmarks.scenes import IMAGES, JPEG_QUALITY, write_scenes
 from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegionEmbeddings, MultimodalCorpus
 from flair_espvr.embeddings.image.backbone import Backbone
 from flair_espvr.embeddings.image.backbone_weights import read_weights
@@ -26,6 +24,8 @@ from flair_espvr.images.store.header import RegionHeader
 from flair_espvr.images.store.region_store import RegionStore
 from flair_espvr.images.worker_tasks import key_and_pixels_or_error, key_or_error
 from flair_espvr.io.packaged import efficientnet_lite0_checkpoint, minilm_folder
+from synthetic.drawing import DRAWINGS, draw_scene
+from synthetic.scenes import IMAGES, JPEG_QUALITY, write_scenes
 
 BATCH = 32
 

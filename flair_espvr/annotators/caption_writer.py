@@ -1,7 +1,7 @@
 """Writing a captions file that survives a kill at any moment and goes on where it stopped.
 
-The file is what `flair_espvr.data.formats.captions.read_captions` reads: first `# {JSON}`, the settings that the captions were
-made with, then a line `image_id<TAB>caption` for each picture.
+The file is what `flair_espvr.data.formats.captions.read_captions` reads: first `# {JSON}`, the settings that the
+captions were made with, then a line `image_id<TAB>caption` for each picture.
 """
 
 import json

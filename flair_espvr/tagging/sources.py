@@ -28,7 +28,7 @@ class UntaggedPost:
     """One post as it was given, and what belongs to it.
 
     Attributes:
-        record: it as a JSON object with `"text"` or `"tokens"` (see `flair_espvr.data.formats.jsonl`), without entities.
+        record: it as a JSON object with `"text"` or `"tokens"`, without entities (`flair_espvr.data.formats.jsonl`).
         image_id: the picture's file name without suffix, else the post's id, else its number in the file.
         image: where its picture should be, which may turn out not to be one; `None` for no picture.
         caption: what describes the picture, or `None`.

@@ -16,11 +16,11 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.chance import pick
-from benchmarks.drawing import DRAWINGS, draw_scene
-from benchmarks.names import made_up_names
-from benchmarks.sentences import PLAIN, UNTYPED, fill
 from flair_espvr.data.formats.columns import Post, write_posts
 from flair_espvr.io.atomic import atomic_write
+from synthetic.drawing import DRAWINGS, draw_scene
+from synthetic.names import made_up_names
+from synthetic.sentences import PLAIN, UNTYPED, fill
 
 SEED = 7
 SPLITS: Mapping[str, int] = {"train": 420, "valid": 40, "test": 80}

@@ -6,11 +6,11 @@ from flair.data import Dictionary, Sentence
 from flair.embeddings import HashEmbeddings
 from PIL import Image
 
-from benchmarks.drawing import Box
 from benchmarks.grounding import CONFIGURATIONS, shuffle_pictures, table
 from benchmarks.pointing import pointing
 from flair_espvr import ESPVRTagger, ImageRegionEmbeddings
 from flair_espvr.data.metadata import IMAGE, IMAGE_ID
+from synthetic.drawing import Box
 
 EVERYWHERE = Box(0.0, 0.0, 1.0, 1.0)
 NOWHERE = Box(2.0, 2.0, 3.0, 3.0)

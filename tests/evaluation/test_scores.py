@@ -13,7 +13,7 @@ from flair_espvr.data.bio import Entity
 from flair_espvr.data.sentences import post_sentence
 from flair_espvr.evaluation.scores import score_entities, score_sentences, score_tags
 
-REAL_DATA = Path(__file__).parents[1].parent / "shared" / "data"
+REAL_DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
 TAG = st.just("O") | st.builds("{}-{}".format, st.sampled_from("BI"), st.sampled_from(["PER", "LOC"]))
 SENTENCES = st.lists(st.lists(st.tuples(TAG, TAG), min_size=1, max_size=8), min_size=1, max_size=4)

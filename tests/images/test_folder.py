@@ -1,8 +1,8 @@
 import pytest
 from PIL import Image
 
-from flair_espvr.data import ImageFolder
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.images.folder import ImageFolder
 
 
 def save(path, format):

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.drawing import DRAWINGS
 from flair_espvr import MultimodalCorpus
 from flair_espvr.data.formats.captions import read_captions
 from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.data.metadata import CAPTION, IMAGE, metadata_or_none
 from flair_espvr.images.loading import load_picture
 from resources.quickstart.make import CAPTIONS, SPLITS, TAILS, TYPED, main, write_quickstart
+from synthetic.drawing import DRAWINGS
 
 BUNDLED = Path(__file__).parents[2] / "resources" / "quickstart"
 

@@ -1,4 +1,4 @@
-"""One post as a JSON object, and the sentence it stands for; the format is described in `flair_espvr.data.formats.jsonl`."""
+"""One post as a JSON object and the sentence it stands for; `flair_espvr.data.formats.jsonl` describes the format."""
 
 import json
 from collections.abc import Mapping

@@ -13,7 +13,7 @@ from flair_espvr.embeddings.image.backbone_weights import fingerprint, read_weig
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
 
 CPU = torch.device("cpu")
-DINOV2 = Path(__file__).parents[2].parent / "shared" / "weights" / "vit_small_patch14_dinov2.safetensors"
+DINOV2 = Path(__file__).parents[3].parent / "shared" / "weights" / "vit_small_patch14_dinov2.safetensors"
 
 TINY_SWIN = {"window_size": 2, "embed_dim": 16, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 2, 2)}
 

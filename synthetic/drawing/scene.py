@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.chance import pick
-from benchmarks.drawing import organisations, people, places, things
-from benchmarks.drawing.backgrounds import background
-from benchmarks.drawing.canvas import Canvas
+from synthetic.drawing import organisations, people, places, things
+from synthetic.drawing.backgrounds import background
+from synthetic.drawing.canvas import Canvas
 
 Drawing = Callable[[Canvas, np.random.Generator], None]
 

@@ -1,6 +1,6 @@
 """A corpus in which only the picture tells what a name is, and in which the named thing's place is known.
 
-    python -m benchmarks.scenes FOLDER
+    python -m synthetic.scenes FOLDER
 
 Every post bears a made-up name and a picture with one subject: a person (PER), a place (LOC), an organisation (ORG) or
 a thing (MISC), drawn anew for each post, of any size, anywhere, on cluttered ground. Neither the name nor the sentence
@@ -17,11 +17,11 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.chance import pick
-from benchmarks.drawing import DRAWINGS, Box, draw_scene
-from benchmarks.names import made_up_names
-from benchmarks.sentences import PLAIN, UNTYPED, fill, typed_tail
 from flair_espvr.data.formats.columns import Post, write_posts
 from flair_espvr.io.atomic import atomic_write
+from synthetic.drawing import DRAWINGS, Box, draw_scene
+from synthetic.names import made_up_names
+from synthetic.sentences import PLAIN, UNTYPED, fill, typed_tail
 
 BOXES = "boxes.tsv"
 IMAGES = "images"

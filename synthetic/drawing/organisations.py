@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from benchmarks.drawing.canvas import Canvas, Colour, Point, shade, vivid
+from synthetic.drawing.canvas import Canvas, Colour, Point, shade, vivid
 
 PAPER = (250, 248, 242)
 

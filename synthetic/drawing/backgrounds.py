@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.chance import pick
-from benchmarks.drawing.canvas import Canvas, Colour, muted, shade
+from synthetic.drawing.canvas import Canvas, Colour, muted, shade
 
 
 def background(rng: np.random.Generator, side: int, *, clutter: int) -> Image.Image:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks.chance import pick
-from benchmarks.drawing.canvas import Canvas, from_hsv, shade
+from synthetic.drawing.canvas import Canvas, from_hsv, shade
 
 SNOW = (248, 250, 255)
 WINDOW = (255, 226, 130)

@@ -3,13 +3,13 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from benchmarks.names import made_up_names
-from benchmarks.scenes import IMAGES, main, read_boxes, write_scenes
-from benchmarks.sentences import PLAIN, TYPED, UNTYPED, fill, typed_tail
 from flair_espvr import MultimodalCorpus
 from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.data.metadata import IMAGE, IMAGE_ID
 from flair_espvr.images.loading import load_picture
+from synthetic.names import made_up_names
+from synthetic.scenes import IMAGES, main, read_boxes, write_scenes
+from synthetic.sentences import PLAIN, TYPED, UNTYPED, fill, typed_tail
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.drawing import DRAWINGS, Box, draw_scene
-from benchmarks.drawing.backgrounds import background
-from benchmarks.drawing.canvas import Canvas
+from synthetic.drawing import DRAWINGS, Box, draw_scene
+from synthetic.drawing.backgrounds import background
+from synthetic.drawing.canvas import Canvas
 
 TYPES = st.sampled_from(sorted(DRAWINGS))
 SEEDS = st.integers(0, 2**32)

@@ -1,0 +1,1 @@
+"""Posts with drawn pictures: a data set whose objects and their places are known."""
