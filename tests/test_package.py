@@ -1,7 +1,9 @@
 """The public names, and what importing and asking for help may cost."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import flair_espvr
 
@@ -44,3 +46,14 @@ import flair_espvr.models
 print("timm" in sys.modules)
 """
     assert python(code).splitlines()[-1] == "False"
+
+
+def test_modules_log_below_flair_under_the_name_of_their_room() -> None:
+    root = Path(flair_espvr.__file__).parent
+    named = {
+        (file.relative_to(root).parts[0], name)
+        for file in root.rglob("*.py")
+        for name in re.findall(r"^\w+ = logging\.getLogger\((.*)\)", file.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert named
+    assert all(name == f'"flair.espvr.{room}"' for room, name in named)

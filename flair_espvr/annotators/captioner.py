@@ -24,7 +24,7 @@ from flair_espvr.annotators.caption_models import (
 )
 from flair_espvr.errors import ConfigurationError
 
-logger = logging.getLogger("flair")
+log = logging.getLogger("flair.espvr.annotators")
 
 _FLORENCE_PROMPT = "<CAPTION>"
 
@@ -132,7 +132,7 @@ class Captioner:
         for start in range(0, len(images), self.batch_size):
             captions += self._caption_batch(list(images[start : start + self.batch_size]))
         if wordless := captions.count(""):
-            logger.warning("%s had nothing to say about %d of %d pictures", self._name, wordless, len(captions))
+            log.warning("%s had nothing to say about %d of %d pictures", self._name, wordless, len(captions))
         return captions
 
     @torch.inference_mode()

@@ -17,7 +17,7 @@ from flair_espvr.data.sentences import INVALID_TAG, post_sentence
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.images.folder import ImageFolder
 
-log = logging.getLogger("flair")
+log = logging.getLogger("flair.espvr.data")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from flair_espvr.data.corpora import MultimodalCorpus
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.io.download import download, sha256_of
 
-log = logging.getLogger("flair")
+log = logging.getLogger("flair.espvr.data")
 
 # The state of UMT's repository whose files have the hashes below.
 UMT_DATA = "https://raw.githubusercontent.com/jefferyYu/UMT/f2e9574abb8f557b1a364692e0bef059512c31de/data"

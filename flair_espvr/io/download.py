@@ -9,7 +9,7 @@ import requests
 from flair_espvr.errors import EspvrError
 from flair_espvr.io.atomic import atomic_write
 
-log = logging.getLogger("flair")
+log = logging.getLogger("flair.espvr.io")
 
 TIMEOUT_SECONDS = 30  # without an answer, or between two pieces of it
 CHUNK_BYTES = 1 << 16

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from flair_espvr.errors import ConfigurationError
 
-log = logging.getLogger("flair")
+log = logging.getLogger("flair.espvr.models")
 
 
 class BioTags:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flair_espvr.io.lines import format_error, read_lines
 
-log = logging.getLogger("flair")
+log = logging.getLogger("flair.espvr.data")
 
 COLUMN_NAMES = "image_id\tcaption"
 

@@ -21,7 +21,7 @@ from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID
 from flair_espvr.errors import PostFormatError
 from flair_espvr.io.lines import format_error, read_lines
 
-log = logging.getLogger("flair")
+log = logging.getLogger("flair.espvr.data")
 
 
 def read_jsonl_posts(

@@ -25,7 +25,7 @@ from flair_espvr.images.store.header import RegionHeader
 from flair_espvr.images.store.read_ahead import in_background
 from flair_espvr.images.store.region_store import RegionStore
 
-log = logging.getLogger("flair")
+log = logging.getLogger("flair.espvr.embeddings")
 
 DEFAULT_BACKBONE = "swin_large_patch4_window12_384.ms_in22k_ft_in1k"
 """The backbone of the paper (section 3.2)."""

@@ -28,7 +28,7 @@ from flair_espvr.training.trainer.progress import ProgressBar
 from flair_espvr.training.trainer.resume import ResumableTrainer
 from flair_espvr.training.trainer.resume_plugin import BEST_MODEL, STATE_FILE
 
-log = logging.getLogger("flair")
+log = logging.getLogger("flair.espvr.training")
 
 
 def run(recipe: Recipe, *, seed: int, folder: RunFolder, description: str = "Training") -> None:
@@ -129,12 +129,13 @@ def _test(
 
 @contextmanager
 def _logged(path: Path) -> Iterator[None]:
-    """Flair's log lines in a file, added to those of an earlier, interrupted run."""
+    """Flair's log lines, and ours below them, in a file, added to those of an earlier, interrupted run."""
+    flair_log = logging.getLogger("flair")
     handler = logging.FileHandler(path, mode="a", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    log.addHandler(handler)
+    flair_log.addHandler(handler)
     try:
         yield
     finally:
-        log.removeHandler(handler)
+        flair_log.removeHandler(handler)
         handler.close()

@@ -18,7 +18,7 @@ from flair_espvr.training.trainer.lookahead import LookaheadSampler
 from flair_espvr.training.trainer.resume_plugin import BEST_MODEL, STATE_FILE, ResumePlugin
 from flair_espvr.training.trainer.training_state import TrainingState
 
-log = logging.getLogger("flair")
+log = logging.getLogger("flair.espvr.training")
 
 _SHOWN_DIFFERENCES = 3
 _TRAIN_CUSTOM = inspect.signature(ModelTrainer.train_custom)
