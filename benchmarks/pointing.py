@@ -36,7 +36,7 @@ def pointing(tagger: ESPVRTagger, sentences: Sequence[Sentence], boxes: Mapping[
             return {}
         spans = tagger.network.decode(output)
         own = tagger.network.position_entities(output, spans, visual)
-        height, width = window_size(visual.grid, tagger.network.window)
+        height, width = window_size(visual.grid, tagger.network.config.window)
         entities = spans.start.shape[1]
         for index, sentence in enumerate(batch):
             box = boxes[metadata_or_none(sentence, IMAGE_ID)]

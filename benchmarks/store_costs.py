@@ -17,13 +17,14 @@ from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegion
 from flair_espvr.embeddings.image.backbone import Backbone
 from flair_espvr.embeddings.image.backbone_weights import read_weights
 from flair_espvr.embeddings.image.extraction import extract_regions
-from flair_espvr.embeddings.image.regions import DEFAULT_BACKBONE, RegionBatch
+from flair_espvr.embeddings.image.regions import DEFAULT_BACKBONE
 from flair_espvr.images.folder import find_pictures
 from flair_espvr.images.loading import content_key, squashed_pixels
 from flair_espvr.images.store.header import RegionHeader
 from flair_espvr.images.store.region_store import RegionStore
 from flair_espvr.images.worker_tasks import key_and_pixels_or_error, key_or_error
 from flair_espvr.io.packaged import efficientnet_lite0_checkpoint, minilm_folder
+from flair_espvr.nn.features import ImageFeatures
 from synthetic.drawing import DRAWINGS, draw_scene
 from synthetic.scenes import IMAGES, JPEG_QUALITY, write_scenes
 
@@ -203,7 +204,7 @@ class _TimedRegions(ImageRegionEmbeddings):
         super().__init__(store=store, read_only=True)
         self.seconds: list[float] = []
 
-    def regions(self, sentences: Sequence[Sentence]) -> RegionBatch:
+    def regions(self, sentences: Sequence[Sentence]) -> ImageFeatures:
         start = time.perf_counter()
         batch = super().regions(sentences)
         self.seconds.append(time.perf_counter() - start)

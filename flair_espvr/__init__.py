@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from flair_espvr.data import POSTS, TWITTER_2015, TWITTER_2017, MultimodalCorpus, Region
     from flair_espvr.embeddings import CaptionedTransformerEmbeddings, ImageRegionEmbeddings
     from flair_espvr.errors import EspvrError
-    from flair_espvr.models import ESPVRTagger, ModelFacts
+    from flair_espvr.models import ESPVRTagger, ModelFacts, MultimodalTagger, UMTTagger, list_models, register_model
 
 _HOMES = {
     "POSTS": "data",
@@ -22,7 +22,11 @@ _HOMES = {
     "ImageRegionEmbeddings": "embeddings",
     "ModelFacts": "models",
     "MultimodalCorpus": "data",
+    "MultimodalTagger": "models",
     "Region": "data",
+    "UMTTagger": "models",
+    "list_models": "models",
+    "register_model": "models",
 }
 
 __all__ = [
@@ -35,7 +39,11 @@ __all__ = [
     "ImageRegionEmbeddings",
     "ModelFacts",
     "MultimodalCorpus",
+    "MultimodalTagger",
     "Region",
+    "UMTTagger",
+    "list_models",
+    "register_model",
 ]
 
 

@@ -20,8 +20,9 @@ from benchmarks.speed.options import parser
 from benchmarks.speed.posts import load_posts
 from benchmarks.speed.subjects import TYPES, encoder_folder, espvr_tagger
 from benchmarks.speed.table import print_table, rows_of
+from flair_espvr.nn.features import ImageFeatures
 from flair_espvr.nn.layers.spans import Spans
-from flair_espvr.nn.networks.espvr import ESPVRNetwork, VisualInput
+from flair_espvr.nn.networks.espvr import ESPVRConfig, ESPVRNetwork
 
 LENGTHS = (8, 32, 128, 500)
 BATCHES = (1, 4, 16, 64, 256)
@@ -66,32 +67,23 @@ def grids() -> Counted:
 
 def _network() -> ESPVRNetwork:
     torch.manual_seed(0)
-    return ESPVRNetwork(
-        word_size=384,
-        region_size=1536,
-        labels=["O", *(f"{prefix}-{name}" for name in TYPES for prefix in "BI")],
-        regions="positioned",
-        positioning="hard",
-        window=8,
-        hidden_size=256,
-        num_heads=8,
-        num_layers=1,
-        dropout=0.0,
-        span_loss_weight=0.08,
-    ).eval()
+    config = ESPVRConfig(positioning="hard", hidden_size=256, num_layers=1, dropout=0.0)
+    labels = ["O", *(f"{prefix}-{name}" for name in TYPES for prefix in "BI")]
+    return ESPVRNetwork(config, word_size=384, region_size=1536, labels=labels).eval()
 
 
 def _head(network: ESPVRNetwork, *, words: int, entities: int, grid: int) -> Callable[[], None]:
     vectors, mask = torch.randn(BATCH, words, 384), torch.ones(BATCH, words, dtype=torch.bool)
-    visual = VisualInput(torch.randn(BATCH, grid**2, 1536), torch.ones(BATCH, dtype=torch.bool), (grid, grid))
+    regions, present = torch.randn(BATCH, grid**2, 1536), torch.ones(BATCH, dtype=torch.bool)
+    images = ImageFeatures(regions, regions[:, 0], present, (grid, grid), count=BATCH)
     start = (2 * torch.arange(entities)).expand(BATCH, -1)
     spans = Spans(start, start + 1, torch.zeros_like(start), torch.ones_like(start, dtype=torch.bool))
 
     @torch.inference_mode()
     def work() -> None:
-        output = network(vectors, mask, visual, spans)
-        network.tag_crf.span_probabilities(output.tag_emissions, mask, spans)
-        network.position_entities(output, spans, visual)
+        output = network(vectors, mask, images, spans=spans)
+        network.tag_crf.span_probabilities(output.emissions, mask, spans)
+        network.position_entities(output, spans, images)
 
     return work
 

@@ -1,7 +1,7 @@
 """What is timed: taggers that find about as many entities as there are, and the bare passes inside them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, BertConfig, BertModel
 
 from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegionEmbeddings
 from flair_espvr.io.packaged import minilm_folder
-from flair_espvr.nn.networks.espvr import VisualInput
+from flair_espvr.nn.features import ImageFeatures
 
 TYPES = ("PER", "LOC", "ORG", "MISC")
 
@@ -123,7 +123,7 @@ class ReadyBatch:
 
     encoder: dict[str, Tensor]
     mask: Tensor
-    visual: VisualInput | None
+    images: ImageFeatures | None
 
 
 def prepared(tagger: ESPVRTagger, batch: list[Sentence]) -> ReadyBatch:
@@ -131,10 +131,10 @@ def prepared(tagger: ESPVRTagger, batch: list[Sentence]) -> ReadyBatch:
     encoder = tagger.embeddings.prepare_tensors(batch)
     lengths = encoder["token_lengths"]
     mask = torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]
-    visual = tagger._visual_input(batch)
-    if visual is not None:
-        visual = VisualInput(visual.regions.contiguous(), visual.present, visual.grid)
-    return ReadyBatch(encoder, mask, visual)
+    images = tagger._images(batch)
+    if images is not None:
+        images = replace(images, regions=images.regions.contiguous())
+    return ReadyBatch(encoder, mask, images)
 
 
 def predicted_batches(tagger: ESPVRTagger, posts: list[Sentence], **arguments: Any) -> list[list[Sentence]]:
@@ -165,4 +165,4 @@ def network_pass(tagger: ESPVRTagger, batches: Sequence[ReadyBatch]) -> None:
     """The encoder and the head's forward pass over all batches."""
     for batch in batches:
         words = tagger.embeddings(**batch.encoder)["token_embeddings"]
-        tagger.network(words, batch.mask, batch.visual)
+        tagger.network(words, batch.mask, batch.images)

@@ -35,7 +35,7 @@ def steps(posts: list[Sentence], folder: Path, *, pictures: bool) -> Works:
     tagger = espvr_tagger(encoder_folder("minilm", folder), regions, use_caption=pictures)
     batches = in_batches(posts)
     ready = [prepared(tagger, batch) for batch in batches]
-    tags = [tagger._gold_tags(batch, max(map(len, batch))) for batch in batches]
+    tags = [tagger._gold_tags(batch) for batch in batches]
     optimizer = torch.optim.AdamW(tagger.parameters(), lr=1e-5)
     works: dict[str, Callable[[], Any]] = {
         "bare encoder, forward and backward": partial(encoder_steps, tagger, ready),
@@ -78,8 +78,8 @@ def network_steps(tagger: ESPVRTagger, batches: Sequence[ReadyBatch], tags: Sequ
     tagger.train()
     for batch, gold in zip(batches, tags, strict=True):
         words = tagger.embeddings(**batch.encoder)["token_embeddings"]
-        output = tagger.network(words, batch.mask, batch.visual)
-        tagger.network.loss(output, gold, tagger._span_tags(gold)).sum().backward()
+        output = tagger.network(words, batch.mask, batch.images)
+        tagger.network.total_loss(tagger.network.losses(output, gold), len(gold)).backward()
         tagger.zero_grad()
 
 

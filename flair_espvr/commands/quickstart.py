@@ -11,8 +11,8 @@ HELP = "train a small tagger on bundled posts and pictures, tag unseen posts, wr
 _NEXT = """\
 What to run next, on your own posts:
   from flair.data import Sentence
-  from flair_espvr import ESPVRTagger
-  tagger = ESPVRTagger.load("{model}")
+  from flair_espvr import MultimodalTagger
+  tagger = MultimodalTagger.load("{model}")
   sentence = Sentence("Kevin Durant enters Oracle Arena")
   sentence.add_metadata("image", "durant.jpg")
   tagger.predict(sentence)

@@ -1,7 +1,7 @@
 """From sentences to vectors: words (with captions) and picture regions."""
 
-from flair_espvr.embeddings.image.regions import ImageRegionEmbeddings, RegionBatch
+from flair_espvr.embeddings.image.regions import ImageRegionEmbeddings
 from flair_espvr.embeddings.text.captioned_transformer import CaptionedTransformerEmbeddings
 from flair_espvr.embeddings.text.character_cnn import CharacterCNNEmbeddings
 
-__all__ = ["CaptionedTransformerEmbeddings", "CharacterCNNEmbeddings", "ImageRegionEmbeddings", "RegionBatch"]
+__all__ = ["CaptionedTransformerEmbeddings", "CharacterCNNEmbeddings", "ImageRegionEmbeddings"]

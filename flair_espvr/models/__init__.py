@@ -1,7 +1,20 @@
-"""Flair models that tag entities from text and pictures."""
+"""Flair models that tag entities from text and images."""
 
 from flair_espvr.models.espvr import ESPVRTagger
 from flair_espvr.models.files.model_card import ModelFacts
+from flair_espvr.models.registry import list_models, register_model
 from flair_espvr.models.tagger import MultimodalTagger
+from flair_espvr.models.umt import UMTTagger
 
-__all__ = ["ESPVRTagger", "ModelFacts", "MultimodalTagger"]
+DEFAULT_MODEL = "espvr"
+"""The model that a recipe means where it names none."""
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "ESPVRTagger",
+    "ModelFacts",
+    "MultimodalTagger",
+    "UMTTagger",
+    "list_models",
+    "register_model",
+]

@@ -1,26 +1,40 @@
 """What a prediction runs in: evaluation mode, without gradients, and in mixed precision where that is asked for."""
 
+import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
+_changing = threading.Lock()
+_evaluating: "weakref.WeakKeyDictionary[torch.nn.Module, int]" = weakref.WeakKeyDictionary()
+"""Models that are in evaluation mode for some blocks only -> how many of these blocks are running."""
+
 
 @contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode for the block: a prediction must not depend on dropout.
+    """Evaluation mode for the block, in as many threads as there are: a prediction must not depend on dropout.
 
     The model's own mode stands for those of its parts, as everywhere in torch: to look at 140 of them, let alone to set
-    them twice, is felt where a single post is predicted.
+    them twice, is felt where a single post is predicted. A model that was training trains again when the last of its
+    blocks has ended.
     """
-    if not model.training:
-        yield
-        return
-    model.eval()
+    with _changing:
+        is_ours = model.training or model in _evaluating
+        if is_ours:
+            if model.training:
+                model.eval()
+            _evaluating[model] = _evaluating.get(model, 0) + 1
     try:
         yield
     finally:
-        model.train()
+        if is_ours:
+            with _changing:
+                _evaluating[model] -= 1
+                if not _evaluating[model]:
+                    del _evaluating[model]
+                    model.train()
 
 
 def without_gradients(*, keep_embeddings: bool) -> AbstractContextManager[None]:

@@ -1,11 +1,11 @@
-"""The Flair side of every multimodal tagger: batches, labels, loss, prediction, files. Its network is a subclass's."""
+"""The tagger that every model shares: sentences in, labels with scores and regions out. Its network is a subclass's."""
 
 import inspect
+import math
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, ClassVar
 
 import flair
 import torch
@@ -13,129 +13,191 @@ from flair.data import Corpus, Dictionary, Label, Sentence, _iter_dataset
 from flair.embeddings import TokenEmbeddings
 from flair.nn import Classifier
 from flair.training_utils import Result, store_embeddings
+from pydantic import ValidationError
+from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
-from typing_extensions import Self
 
 from flair_espvr.data.region import Region
 from flair_espvr.data.sentences import sentence_entities
-from flair_espvr.embeddings.text.captioned_transformer import CaptionedTransformerEmbeddings
-from flair_espvr.embeddings.text.word_vectors import word_vectors
-from flair_espvr.errors import ConfigurationError, UnsafeModelError
+from flair_espvr.embeddings.image.regions import ImageRegionEmbeddings
+from flair_espvr.embeddings.text.word_vectors import BatchEmbeddings, word_vectors
+from flair_espvr.errors import ConfigurationError
 from flair_espvr.models.batching import LONG, WINDOW_BATCHES, batches_by_length
 from flair_espvr.models.bio_tags import BioTags
-from flair_espvr.models.files.allocation_limit import Allowance
-from flair_espvr.models.files.checkpoint import (
-    check_format,
-    damage_explained,
-    from_plain,
-    marked,
-    plain_card,
-    read_checkpoint,
-    write_checkpoint,
-)
-from flair_espvr.models.files.embedding_state import rebuild, savable
-from flair_espvr.models.files.export import push, read_pretrained, write_pretrained
-from flair_espvr.models.files.model_card import ModelFacts
+from flair_espvr.models.files.embedding_state import savable
 from flair_espvr.models.inference import evaluating, mixed_precision, without_gradients
+from flair_espvr.models.prediction import PredictedEntity, Prediction
+from flair_espvr.models.stored_tagger import StoredTagger
+from flair_espvr.nn.config import ModelConfig
+from flair_espvr.nn.features import ImageFeatures
+from flair_espvr.nn.layers.spans import Spans
+from flair_espvr.nn.network import NetworkOutput
 
 _EVALUATE = inspect.signature(Classifier.evaluate)
 
-
-@dataclass(frozen=True)
-class Entity:
-    """A predicted entity: words `start` to `end` (exclusive), type, posterior probability and region."""
-
-    start: int
-    end: int
-    type: str
-    score: float
-    region: Region | None
+_evaluated_batch_size: ContextVar[int | None] = ContextVar("evaluated_batch_size", default=None)
+"""Batch size asked for by the evaluation that this thread runs, which hands `predict` several batches at once."""
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What a tagger says of a batch.
+class MultimodalTagger(StoredTagger):
+    """A Flair model that tags entities from a sentence and the image in its metadata.
+
+    All that models share is here: word and image features, CRF decoding, scores and their calibration, regions, losses,
+    files, evaluation. A model is a subclass under `@register_model(name)` with two attributes, the class of its config
+    and that of its network; `network_inputs` is there for a network that reads more than words and images.
 
     Attributes:
-        entities: one list per sentence, left to right.
-        losses: (B,) against the gold labels, or None where they were not asked for.
-        tag_probabilities: (B,T,L) posterior of every tag of every word, or None where not asked for.
+        config_class: The model's hyperparameters.
+        network_class: The model's network, built as `network_class(config, word_size=, region_size=, labels=)`.
+        config: This tagger's hyperparameters.
+        last_losses: Mean over the posts of the last training batch, by term of the loss, without weights.
     """
 
-    entities: list[list[Entity]]
-    losses: torch.Tensor | None = None
-    tag_probabilities: torch.Tensor | None = None
-
-
-class MultimodalTagger(Classifier[Sentence]):
-    """A Flair model that tags entities from a sentence and the picture in its metadata.
-
-    A subclass builds its network in its constructor and implements `batch_losses` and `predict_batch`; the arguments of
-    its constructor that are plain values are kept in the model file and given back on loading.
-    """
+    config_class: ClassVar[type[ModelConfig]]
 
     def __init__(
-        self, embeddings: TokenEmbeddings, label_dictionary: Dictionary, label_type: str, *, tag_format: str = "BIO"
+        self,
+        embeddings: TokenEmbeddings,
+        label_dictionary: Dictionary,
+        label_type: str,
+        *,
+        region_embeddings: ImageRegionEmbeddings | None = None,
+        tag_format: str = "BIO",
+        score_temperature: float = 1.0,
+        **hyperparameters: Any,
     ) -> None:
-        """Sets up what all multimodal taggers share.
+        """Build an untrained tagger.
 
         Args:
-            embeddings: any of Flair's word-level embeddings.
-            label_dictionary: the entity types, as `corpus.make_label_dictionary(label_type)` gives them.
-            label_type: name of the gold labels in training and of the predicted ones.
-            tag_format: only `"BIO"` (BIO2), the scheme of the paper and of its data.
+            embeddings: Any of Flair's word-level embeddings; `CaptionedTransformerEmbeddings` reads captions too.
+            label_dictionary: The entity types, as `corpus.make_label_dictionary(label_type)` gives them.
+            label_type: Name of the gold labels in training and of the predicted ones.
+            region_embeddings: Regions of the images; None where the model is to read none.
+            tag_format: Only `"BIO"` (BIO2), the scheme of the papers and of their data.
+            score_temperature: What `calibrate` found; it changes scores and nothing else.
+            hyperparameters: The fields of the model's config.
 
         Raises:
-            ConfigurationError: no entity type, an unknown `tag_format`, or embeddings that no safe model file can hold.
+            ConfigurationError: A hyperparameter that the model does not have or of a wrong value, sizes that do not fit
+                each other, no entity type, images missing for a model that cannot do without, a temperature that is not
+                above 0, or embeddings that no safe model file can hold.
         """
         super().__init__()
         if tag_format != "BIO":
             raise ConfigurationError(f"tag_format={tag_format!r}: multimodal taggers know BIO (BIO2) only")
+        if not 0 < score_temperature < math.inf:
+            raise ConfigurationError(f"score_temperature={score_temperature}: should be a number above 0")
         savable(embeddings)
+        config = self._checked(hyperparameters)
+        if region_embeddings is None:
+            config = self._without_images(config)
+        self.config = config
         self.embeddings = embeddings
+        self.region_embeddings = region_embeddings if config.reads_images else None
         self.label_dictionary = label_dictionary
         self.tag_format = tag_format
         self.tags = BioTags(label_dictionary.get_items())
+        self.last_losses: dict[str, Tensor] = {}
         self._label_type = label_type
-        self._evaluated_batch_size: int | None = None
-        """Of the evaluation that goes on: Flair's asks for many batches' posts at once, as if they were one batch."""
+        try:
+            self.network = self.network_class(
+                config,
+                word_size=embeddings.embedding_length,
+                region_size=None if self.region_embeddings is None else self.region_embeddings.embedding_length,
+                labels=self.tags.names,
+            )
+        except ValueError as error:
+            raise ConfigurationError(f"{type(self).__name__}: {error}") from error
+        self.network.tag_crf.temperature = score_temperature
+        self.to(flair.device)
+
+    @property
+    @abstractmethod
+    def network_class(self) -> Any:
+        """The class of the model's network; a subclass sets it as an attribute."""
 
     @property
     def label_type(self) -> str:
         """Name of the labels that this model learns from and predicts."""
         return self._label_type
 
-    @abstractmethod
-    def batch_losses(self, sentences: list[Sentence]) -> torch.Tensor:
-        """The loss of each of B labelled, non-empty sentences, (B,)."""
+    def hyperparameters(self) -> dict[str, Any]:
+        """The plain keyword arguments that build this model again, besides embeddings, labels and images."""
+        return {
+            **self.config.model_dump(),
+            "tag_format": self.tag_format,
+            "score_temperature": self.network.tag_crf.temperature,
+        }
 
-    @abstractmethod
-    def predict_batch(
-        self, sentences: list[Sentence], *, keep_embeddings: bool, with_losses: bool, with_probabilities: bool
-    ) -> Prediction:
-        """Tags B non-empty sentences, without touching their labels.
+    def network_inputs(
+        self, sentences: list[Sentence], *, keep_embeddings: bool, tags: Tensor | None
+    ) -> dict[str, Any]:
+        """What the network's `forward` is called with for B non-empty sentences: `words`, `mask`, `images`.
 
         Args:
-            sentences: the batch.
-            keep_embeddings: leave word vectors on the tokens.
-            with_losses: compute the loss against the gold labels too.
-            with_probabilities: give every tag's posterior too.
+            sentences: The batch.
+            keep_embeddings: Leave word vectors on the tokens.
+            tags: (B, T) gold tag ids in training and where a loss is asked for, else None.
         """
+        words = word_vectors(self.embeddings, sentences, keep=keep_embeddings)
+        lengths = torch.tensor([len(sentence) for sentence in sentences]).to(words.device, non_blocking=True)
+        mask = torch.arange(words.shape[1], device=words.device) < lengths[:, None]
+        return {"words": words, "mask": mask, "images": self._images(sentences)}
+
+    def forward(
+        self, sentences: list[Sentence], *, keep_embeddings: bool = False, tags: Tensor | None = None
+    ) -> tuple[NetworkOutput, ImageFeatures | None]:
+        """One pass of B non-empty sentences through the network; arguments are those of `network_inputs`.
+
+        Returns:
+            The network's output, and the images that it has seen.
+        """
+        inputs = self.network_inputs(sentences, keep_embeddings=keep_embeddings, tags=tags)
+        return self.network(**inputs), inputs["images"]
 
     def prefetch(self, sentences: Sequence[Sentence]) -> None:
-        """Begins to read from disk, in the background, what these sentences will need; by default nothing."""
+        """Begin to read from disk, in the background, the regions of these sentences."""
+        if self.region_embeddings is not None:
+            self.region_embeddings.prefetch(sentences)
 
-    @abstractmethod
-    def hyperparameters(self) -> dict[str, Any]:
-        """The plain keyword arguments that build this model again, besides embeddings, labels and pictures."""
+    def losses(self, sentences: list[Sentence]) -> Mapping[str, Tensor]:
+        """The terms of the loss of B labelled, non-empty sentences by name, without weights; see `Network.losses`."""
+        tags = self._gold_tags(sentences)
+        output, _ = self(sentences, keep_embeddings=self.embeddings.static_embeddings, tags=tags)
+        return self.network.losses(output, tags)
 
-    def forward_loss(self, sentences: list[Sentence]) -> tuple[torch.Tensor, int]:
+    def forward_loss(self, sentences: list[Sentence]) -> tuple[Tensor, int]:
         """The summed loss of a batch and the number of words it was summed over, as Flair's trainer wants them."""
         sentences = [sentence for sentence in sentences if len(sentence) > 0]
         if not sentences:
             return torch.zeros((), device=flair.device, requires_grad=True), 0
-        return self.batch_losses(sentences).sum(), sum(len(sentence) for sentence in sentences)
+        losses = self.losses(sentences)
+        self.last_losses = {name: term.detach().mean() for name, term in losses.items()}
+        return self.network.total_loss(losses, len(sentences)), sum(len(sentence) for sentence in sentences)
+
+    def predict_batch(
+        self, sentences: list[Sentence], *, keep_embeddings: bool, with_loss: bool, with_probabilities: bool
+    ) -> Prediction:
+        """Viterbi tags of B non-empty sentences with posterior span scores and regions; their labels stay untouched.
+
+        Args:
+            sentences: The batch.
+            keep_embeddings: Leave word vectors on the tokens.
+            with_loss: Compute the loss against the gold labels too.
+            with_probabilities: Give every tag's posterior too.
+        """
+        tags = self._gold_tags(sentences) if with_loss else None
+        output, images = self(sentences, keep_embeddings=keep_embeddings, tags=tags)
+        crf = self.network.tag_crf
+        spans = self.network.decode(output)
+        scores = crf.span_probabilities(output.emissions, output.mask, spans)
+        regions = None if images is None else self.network.entity_regions(output, spans, images)
+        loss = None
+        if tags is not None:
+            loss = self.network.total_loss(self.network.losses(output, tags), len(sentences))
+        probabilities = crf.label_probabilities(output.emissions, output.mask) if with_probabilities else None
+        return Prediction(self._entities(spans, scores, regions), loss, probabilities)
 
     def predict(
         self,
@@ -149,21 +211,23 @@ class MultimodalTagger(Classifier[Sentence]):
         *,
         max_tokens: int | None = None,
         amp: bool = False,
-    ) -> tuple[torch.Tensor, int] | None:
-        """Adds entity labels, each with its score and, where a picture was used, its `"region"` metadata.
+    ) -> tuple[Tensor, int] | None:
+        """Add entity labels, each with its score and, where an image was used, its `"region"` metadata.
+
+        Safe to call from several threads with different sentences.
 
         Args:
-            sentences: one sentence, a list or a dataset; empty ones are left alone.
-            mini_batch_size: sentences per forward pass; fewer where one is longer than 512 words.
-            return_probabilities_for_all_classes: also put every tag's posterior on each token.
-            verbose: show a progress bar.
-            label_name: name of the new labels, this model's `label_type` by default. Older labels of that name are
+            sentences: One sentence, a list or a dataset; empty ones are left alone.
+            mini_batch_size: Sentences per forward pass; fewer where one is longer than 512 words.
+            return_probabilities_for_all_classes: Also put every tag's posterior on each token.
+            verbose: Show a progress bar.
+            label_name: Name of the new labels, this model's `label_type` by default. Older labels of that name are
                 replaced, all others stay.
-            return_loss: also compute the loss against the gold labels.
+            return_loss: Also compute the loss against the gold labels.
             embedding_storage_mode: Flair's `"none"`, `"cpu"` or `"gpu"`.
-            max_tokens: fill batches, in place of `mini_batch_size`, to this many wordpieces (words, for embeddings
+            max_tokens: Fill batches, in place of `mini_batch_size`, to this many wordpieces (words, for embeddings
                 without wordpieces), captions and padding included.
-            amp: mixed precision, see `mixed_precision`: faster, and almost always the same tags.
+            amp: Mixed precision, see `mixed_precision`: faster, and almost always the same tags.
 
         Returns:
             Summed loss and word count with `return_loss`, else None.
@@ -180,15 +244,15 @@ class MultimodalTagger(Classifier[Sentence]):
                 prediction = self.predict_batch(
                     batch,
                     keep_embeddings=keep,
-                    with_losses=return_loss,
+                    with_loss=return_loss,
                     with_probabilities=return_probabilities_for_all_classes,
                 )
                 for sentence, entities in zip(batch, prediction.entities, strict=True):
                     _label(sentence, entities, label_name)
                 if prediction.tag_probabilities is not None:
                     self._add_distributions(batch, prediction.tag_probabilities, label_name)
-                if prediction.losses is not None:
-                    loss += prediction.losses.sum()
+                if prediction.loss is not None:
+                    loss += prediction.loss
                     words += sum(len(sentence) for sentence in batch)
                 store_embeddings(batch, embedding_storage_mode)
         return (loss, words) if return_loss else None
@@ -199,94 +263,92 @@ class MultimodalTagger(Classifier[Sentence]):
         """Flair's evaluation of `predict`; posts of like length share a batch.
 
         Args:
-            data_points: labelled sentences.
-            arguments: the further ones of Flair's `evaluate`.
-            amp: mixed precision, as in `predict`.
-            options: those of Flair's `evaluate` that are given by name.
+            data_points: Labelled sentences.
+            arguments: The further ones of Flair's `evaluate`.
+            amp: Mixed precision, as in `predict`.
+            options: Those of Flair's `evaluate` that are given by name.
         """
         call = _EVALUATE.bind(self, data_points, *arguments, **options)
         call.apply_defaults()
-        self._evaluated_batch_size = call.arguments["mini_batch_size"]
+        asked_for = _evaluated_batch_size.set(call.arguments["mini_batch_size"])
         call.arguments["mini_batch_size"] *= WINDOW_BATCHES
         try:
             with mixed_precision(flair.device, enabled=amp):
                 return super().evaluate(*call.args[1:], **call.kwargs)
         finally:
-            self._evaluated_batch_size = None
+            _evaluated_batch_size.reset(asked_for)
+
+    def calibrate(self, sentences: list[Sentence] | Dataset[Sentence], mini_batch_size: int = 32) -> float:
+        """Make scores say how often an entity is right, by labelled posts that training did not learn from.
+
+        A trained tagger is too sure of itself. One number, the temperature, divides all scores of the tag CRF where
+        posteriors are computed, and is set to where the gold tags of these posts are most probable. What is found stays
+        the same, only its scores change. The number is kept in the model's files; more training puts it out of date.
+
+        Args:
+            sentences: Such posts, `corpus.dev` for instance; some hundred entities are enough.
+            mini_batch_size: Sentences per forward pass.
+
+        Returns:
+            The temperature: above 1 where the scores were too high.
+
+        Raises:
+            ConfigurationError: No post has a label of this tagger's `label_type`.
+        """
+        batches = self._batches(sentences, mini_batch_size, None)
+        posts = [post for batch in batches for post in batch]
+        if not any(post.get_labels(self.label_type) for post in posts):
+            raise ConfigurationError(f"calibrate: none of the {len(posts)} posts has a {self.label_type!r} label")
+        measured = []
+        with torch.no_grad(), evaluating(self):
+            for batch in batches:
+                output, _ = self(batch)
+                measured.append((output.emissions, self._gold_tags(batch), output.mask))
+        self.network.tag_crf.fit_temperature(measured)
+        return self.network.tag_crf.temperature
 
     def get_used_tokens(
         self, corpus: Corpus[Sentence], context_length: int = 0, respect_document_boundaries: bool = True
     ) -> Iterator[list[str]]:
         """Every word that the encoder will read, captions and context included (for `reduce_transformer_vocab`)."""
         for sentence in _iter_dataset(corpus.get_all_sentences()):
-            if isinstance(self.embeddings, CaptionedTransformerEmbeddings):
+            if isinstance(self.embeddings, BatchEmbeddings):
                 yield self.embeddings.used_tokens(sentence)
             else:
                 yield [token.text for token in sentence]
             yield [token.text for token in sentence.left_context(context_length, respect_document_boundaries)]
             yield [token.text for token in sentence.right_context(context_length, respect_document_boundaries)]
 
-    def save(self, model_file: str | Path, checkpoint: bool = False) -> None:
-        """Writes the model file, atomically; see `flair_espvr.models.files.checkpoint` for what it may hold.
-
-        Args:
-            model_file: where to.
-            checkpoint: Flair's; unused there too.
-        """
-        write_checkpoint(model_file, self._get_state_dict())
+    @classmethod
+    def _checked(cls, hyperparameters: Mapping[str, Any]) -> ModelConfig:
+        try:
+            return cls.config_class.model_validate(dict(hyperparameters))
+        except ValidationError as error:
+            fields = cls.config_class.model_fields
+            mistakes = [
+                f"{name}={mistake['input']!r}: {mistake['msg']}" if name in fields else f"{name}: no such argument"
+                for mistake in error.errors()
+                for name in [".".join(map(str, mistake["loc"]))]
+            ]
+            raise ConfigurationError(f"{cls.__name__}: {'; '.join(mistakes)}. It takes {', '.join(fields)}") from None
 
     @classmethod
-    def load(cls, model_path: str | Path | dict[str, Any]) -> Self:
-        """Reads a model file without running code in it.
+    def _without_images(cls, config: ModelConfig) -> ModelConfig:
+        try:
+            return config.without_images()
+        except ValueError as error:
+            raise ConfigurationError(f"{cls.__name__}: {error}") from None
 
-        Args:
-            model_path: a file that `save` wrote, or its state as Flair's loader hands it over.
+    def _images(self, sentences: list[Sentence]) -> ImageFeatures | None:
+        """The images of a batch; None where no sentence has one."""
+        if self.region_embeddings is None:
+            return None
+        images = self.region_embeddings.regions(sentences)
+        return images if images.count else None
 
-        Raises:
-            FileNotFoundError: there is no such file.
-            UnsafeModelError: the file hides code, is damaged, is not ours, is of a newer format or of another class.
-        """
-        if isinstance(model_path, dict):
-            state, source = model_path, "the given state"
-            check_format(state, source)
-        else:
-            state, source = read_checkpoint(model_path), str(model_path)
-        written_by = state.get("__cls__", cls.__name__)
-        if not inspect.isabstract(cls) and written_by != cls.__name__:
-            raise UnsafeModelError(f"{source}: holds a {written_by}, not a {cls.__name__}; load it with that class")
-        with damage_explained():
-            return super().load(state)
-
-    def save_pretrained(self, folder: str | Path, *, include_backbone: bool = False) -> None:
-        """Exports the tagger as safetensors and JSON, atomically as a whole; see `flair_espvr.models.files.export`."""
-        write_pretrained(folder, self._file_state(include_backbone=include_backbone))
-
-    @classmethod
-    def from_pretrained(cls, name: str | Path, *, revision: str | None = None, **hub_arguments: Any) -> Self:
-        """Loads an export from a folder or the hub (`org/name`) without running code; see `read_pretrained`."""
-        return cls.load(read_pretrained(name, revision=revision, **hub_arguments))
-
-    def push_to_hub(
-        self, repo: str, *, facts: ModelFacts | None = None, include_backbone: bool = False, **hub_arguments: Any
-    ) -> str:
-        """Publishes the tagger with its model card and returns the commit's address; see `push`."""
-        state = self._file_state(include_backbone=include_backbone)
-        return push(state, repo, facts=facts, types=self.tags.types, **hub_arguments)
-
-    def _file_state(self, *, include_backbone: bool) -> dict[str, Any]:
-        """All that a model's files hold; a subclass with an image backbone adds its weights where asked to."""
-        if include_backbone:
-            raise ConfigurationError("include_backbone: this tagger reads no pictures, so it has no backbone")
-        return self._get_state_dict()
-
-    def _word_vectors(self, sentences: list[Sentence], *, keep: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """Word vectors (B,T,D_enc) and which of them are words (B,T)."""
-        words = word_vectors(self.embeddings, sentences, keep=keep)
-        lengths = torch.tensor([len(sentence) for sentence in sentences]).to(words.device, non_blocking=True)
-        return words, torch.arange(words.shape[1], device=words.device) < lengths[:, None]
-
-    def _gold_tags(self, sentences: list[Sentence], words: int) -> torch.Tensor:
-        """Gold tag ids (B,T) of the `label_type` spans, `"O"` on padding."""
+    def _gold_tags(self, sentences: list[Sentence]) -> Tensor:
+        """Gold tag ids (B, T) of the `label_type` spans, `"O"` on padding."""
+        words = max(len(sentence) for sentence in sentences)
         rows = [self.tags.encode(sentence_entities(sentence, self.label_type), words) for sentence in sentences]
         return torch.tensor(rows).to(flair.device, non_blocking=True)
 
@@ -300,48 +362,36 @@ class MultimodalTagger(Classifier[Sentence]):
             sentences = list(_iter_dataset(sentences))
         Sentence.set_context_for_sentences(sentences)
         sentences = [sentence for sentence in sentences if len(sentence) > 0]
-        mini_batch_size = self._evaluated_batch_size or mini_batch_size
+        mini_batch_size = _evaluated_batch_size.get() or mini_batch_size
         lengths = [len(sentence) for sentence in sentences]
         if max_tokens is None and len(sentences) <= mini_batch_size and max(lengths, default=0) <= LONG:
             return [sentences] if sentences else []
-        if isinstance(self.embeddings, CaptionedTransformerEmbeddings):
+        if isinstance(self.embeddings, BatchEmbeddings):
             # The encoder cuts what is too long for it; the layers after it read every word.
             lengths = list(map(max, self.embeddings.input_lengths(sentences), lengths))
         places = batches_by_length(lengths, mini_batch_size=mini_batch_size, max_tokens=max_tokens)
         return [[sentences[place] for place in batch] for batch in places]
 
-    def _add_distributions(self, sentences: list[Sentence], probabilities: torch.Tensor, label_name: str) -> None:
+    def _entities(self, spans: Spans, scores: Tensor, regions: Tensor | None) -> list[list[PredictedEntity]]:
+        """What was found, fetched from the device in one piece."""
+        if regions is None:
+            regions = scores.new_full((*scores.shape, 5), torch.nan)
+        fields = torch.stack([spans.mask, spans.start, spans.end, spans.type, scores], dim=-1)  # (B, M, 5)
+        rows = torch.cat([fields, regions], dim=-1).tolist()
+        return [[self._entity(*entity) for exists, *entity in row if exists] for row in rows]
+
+    def _entity(self, start: float, end: float, type_: float, score: float, *region: float) -> PredictedEntity:
+        support = None if math.isnan(region[0]) else Region(*region)
+        return PredictedEntity(int(start), int(end), self.tags.types[int(type_)], score, support)
+
+    def _add_distributions(self, sentences: list[Sentence], probabilities: Tensor, label_name: str) -> None:
         for sentence, rows in zip(sentences, probabilities.tolist(), strict=True):
             for token, row in zip(sentence, rows, strict=False):  # rows run on into padding
                 labels = [Label(token, tag, score) for tag, score in zip(self.tags.names, row, strict=True)]
                 token.add_tags_proba_dist(label_name, labels)
 
-    def _get_state_dict(self) -> dict[str, Any]:
-        state = {
-            **super()._get_state_dict(),
-            "embeddings": self.embeddings.save_embeddings(use_state_dict=False),
-            "label_dictionary": self.label_dictionary,
-            "label_type": self.label_type,
-            "hyperparameters": self.hyperparameters(),
-        }
-        if self.model_card is not None:
-            state["model_card"] = plain_card(self.model_card)
-        return marked(state)  # here, not in `save`: Flair's containers ask for the state and write it themselves
 
-    @classmethod
-    def _init_model_with_state_dict(cls, state: dict[str, Any], **kwargs: Any) -> Self:
-        with Allowance(state["state_dict"]):
-            return super()._init_model_with_state_dict(
-                state,
-                embeddings=rebuild(from_plain(state["embeddings"])),
-                label_dictionary=from_plain(state["label_dictionary"]),
-                label_type=state["label_type"],
-                **state["hyperparameters"],
-                **kwargs,
-            )
-
-
-def _label(sentence: Sentence, entities: Sequence[Entity], label_name: str) -> None:
+def _label(sentence: Sentence, entities: Sequence[PredictedEntity], label_name: str) -> None:
     sentence.remove_labels(label_name)
     for entity in entities:
         support = {} if entity.region is None else {"region": entity.region}

@@ -20,7 +20,7 @@ from flair_espvr.data import CAPTION, IMAGE, TWITTER_2015, TWITTER_2017, Multimo
 from flair_espvr.embeddings import CaptionedTransformerEmbeddings, CharacterCNNEmbeddings, ImageRegionEmbeddings
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.io.packaged import resolve_packaged
-from flair_espvr.models import ESPVRTagger
+from flair_espvr.models.registry import model_class
 from flair_espvr.training.recipes import sections
 from flair_espvr.training.recipes.recipe import Recipe
 
@@ -100,10 +100,11 @@ def build_tagger(
     label_type = recipe.corpus.label_type
     dictionary = corpus.make_label_dictionary(label_type, add_unk=False)
     embeddings = build_embeddings(recipe.embeddings, corpus)
-    arguments = recipe.model.model_dump(exclude={"type"})
+    arguments = recipe.model.model_dump()
+    kind = arguments.pop("type")
     if isinstance(recipe.model, sections.SequenceTagger):
         return SequenceTagger(embeddings, tag_dictionary=dictionary, tag_type=label_type, **arguments)
-    return ESPVRTagger(embeddings, dictionary, label_type, region_embeddings=regions, **arguments)
+    return model_class(kind)(embeddings, dictionary, label_type, region_embeddings=regions, **arguments)
 
 
 def encode_pictures(sentences: Sequence[Sentence], regions: ImageRegionEmbeddings) -> None:
@@ -131,7 +132,7 @@ def _require(recipe: Recipe, corpus: MultimodalCorpus) -> None:
     if recipe.regions is not None and not _any_has(corpus.train, IMAGE):
         raise ConfigurationError(
             f"{corpus.name}: the recipe reads pictures, but no training post has one. Name their folder "
-            "(corpus.images), or leave the section regions out and set model.regions to none"
+            "(corpus.images), or take a model that reads none and leave the section regions out"
         )
 
 

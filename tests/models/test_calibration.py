@@ -60,12 +60,12 @@ def test_gold_tags_are_most_probable(tagger: ESPVRTagger, posts: list[Sentence])
         with torch.no_grad():
             for post in posts:
                 output, _ = tagger([post])
-                tags = tagger._gold_tags([post], len(post))
+                tags = tagger._gold_tags([post])
                 crf = tagger.network.tag_crf
                 before = [parameter.clone() for parameter in crf.parameters()]
                 for parameter in crf.parameters():
                     parameter /= temperature
-                total += float(crf.loss(output.tag_emissions / temperature, tags, output.mask).sum())
+                total += float(crf.loss(output.emissions / temperature, tags, output.mask).sum())
                 for parameter, value in zip(crf.parameters(), before, strict=True):
                     parameter.copy_(value)
         return total

@@ -23,7 +23,7 @@ def emissions(tagger: ESPVRTagger, sentence: Sentence, others: list[Sentence] | 
     tagger.eval()
     with torch.no_grad():
         output, _ = tagger([sentence, *(others or [])])
-    return output.tag_emissions[0, : len(sentence)]
+    return output.emissions[0, : len(sentence)]
 
 
 def without_picture(sentence: Sentence) -> Sentence:
@@ -87,7 +87,7 @@ def test_hard_and_straight_through_predict_alike(build: Build, posts: list[Sente
         predict_spans(tagger, True)
         tagger.train()
         tagger.embeddings.eval()  # the encoder's dropout is not the question
-    assert torch.equal(straight(posts)[0].tag_emissions, hard(posts)[0].tag_emissions)
+    assert torch.equal(straight(posts)[0].emissions, hard(posts)[0].emissions)
 
 
 @pytest.mark.parametrize(("positioning", "moved"), [("straight_through", True), ("hard", False)])
@@ -100,7 +100,7 @@ def test_only_straight_through_gives_the_position_a_gradient(
     output, _ = tagger(posts)
     assert output.positions is not None
     output.positions.scores.retain_grad()
-    output.tag_emissions.sum().backward()
+    output.emissions.sum().backward()
     gradient = output.positions.scores.grad
     assert (gradient is not None and bool(gradient.any())) is moved
 
@@ -161,9 +161,9 @@ def test_gold_spans_position_in_training_only(
     given: list[Spans | None] = []
     forward = tagger.network.forward
 
-    def spy(words: Any, mask: Any, visual: Any, spans: Spans | None = None) -> Any:
+    def spy(*, spans: Spans | None = None, **inputs: Any) -> Any:
         given.append(spans)
-        return forward(words, mask, visual, spans)
+        return forward(spans=spans, **inputs)
 
     monkeypatch.setattr(tagger.network, "forward", spy)
     tagger.train()

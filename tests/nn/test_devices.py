@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from flair_espvr.models.regions import picture_regions
 from flair_espvr.nn import (
     CrossModalLayer,
     GatedFusion,
@@ -17,7 +16,9 @@ from flair_espvr.nn import (
     span_features,
     straight_through_weights,
 )
-from flair_espvr.nn.networks.espvr import ESPVRNetwork, VisualInput
+from flair_espvr.nn.features import ImageFeatures
+from flair_espvr.nn.layers.window_regions import window_regions
+from flair_espvr.nn.networks.espvr import ESPVRConfig, ESPVRNetwork
 
 BATCH, WORDS, ENTITIES, REGIONS, HIDDEN = 3, 7, 2, 12, 8
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
@@ -92,29 +93,23 @@ def test_reading_spans_does_not_wait(fake_cuda):
 def test_the_whole_network_and_its_decoding_do_not_wait(fake_cuda, regions, pictures):
     with fake_cuda():
         network = ESPVRNetwork(
+            ESPVRConfig(regions=regions, window=2, hidden_size=HIDDEN, num_heads=2, num_layers=1, dropout=0.1),
             word_size=5,
             region_size=6,
             labels=LABELS,
-            regions=regions,
-            positioning="straight_through",
-            window=2,
-            hidden_size=HIDDEN,
-            num_heads=2,
-            num_layers=1,
-            dropout=0.1,
-            span_loss_weight=0.1,
         )
         words, mask = torch.randn(BATCH, WORDS, 5), torch.ones(BATCH, WORDS, dtype=torch.bool)
-        visual = VisualInput(torch.randn(BATCH, REGIONS, 6), torch.ones(BATCH, dtype=torch.bool), GRID)
+        present = torch.ones(BATCH, dtype=torch.bool)
+        visual = ImageFeatures(torch.randn(BATCH, REGIONS, 6), torch.randn(BATCH, 6), present, GRID, count=BATCH)
         tags = torch.zeros(BATCH, WORDS, dtype=torch.long)
     output = network(words, mask, visual if pictures else None)
-    assert network.loss(output, tags, tags).device.type == "cuda"
+    assert network.total_loss(network.losses(output, tags), BATCH).device.type == "cuda"
     spans = network.decode(output)
-    scores = network.tag_crf.span_probabilities(output.tag_emissions, mask, spans)
+    scores = network.tag_crf.span_probabilities(output.emissions, mask, spans)
     assert scores.shape == (BATCH, WORDS)
     if pictures:
         positions = network.position_entities(output, spans, visual)
-        assert picture_regions(positions, grid=GRID, window=2).shape == (BATCH * WORDS, 5)
+        assert window_regions(positions, grid=GRID, window=2).shape == (BATCH * WORDS, 5)
     assert fake_cuda.reads.count == 0
 
 

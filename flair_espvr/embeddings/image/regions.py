@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import torch
 from flair.data import Sentence
 from flair.embeddings import DocumentEmbeddings
 from flair.embeddings.base import register_embeddings
-from torch import Tensor
 
 from flair_espvr.data.metadata import IMAGE, metadata_or_none
 from flair_espvr.embeddings.image.backbone import Backbone, plain_arguments
@@ -24,30 +23,12 @@ from flair_espvr.images.loading import PictureSource, content_key, describe_sour
 from flair_espvr.images.store.header import RegionHeader
 from flair_espvr.images.store.read_ahead import in_background
 from flair_espvr.images.store.region_store import RegionStore
+from flair_espvr.nn.features import ImageFeatures
 
 log = logging.getLogger("flair.espvr.embeddings")
 
 DEFAULT_BACKBONE = "swin_large_patch4_window12_384.ms_in22k_ft_in1k"
 """The backbone of the paper (section 3.2)."""
-
-
-@dataclass(frozen=True)
-class RegionBatch:
-    """The pictures of B sentences, on `flair.device`.
-
-    Attributes:
-        pooled: float32 (B,Dv), b_0.
-        regions: float32 (B,R,Dv), row-major over the grid.
-        present: bool (B,), False where a sentence has no usable picture; its vectors are zeros.
-        grid: (H, W), with R = H*W.
-        count: how many sentences have a usable picture: `present` summed, without asking the device.
-    """
-
-    pooled: Tensor
-    regions: Tensor
-    present: Tensor
-    grid: tuple[int, int]
-    count: int
 
 
 @register_embeddings
@@ -160,7 +141,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
             files = [source for source in sources if isinstance(source, str | Path)]
             in_background(partial(_warm, self._store, files))
 
-    def regions(self, sentences: Sequence[Sentence]) -> RegionBatch:
+    def regions(self, sentences: Sequence[Sentence]) -> ImageFeatures:
         """The pictures of B sentences; nothing is put on the sentences.
 
         A picture that several sentences share is read and computed once.
@@ -182,12 +163,12 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         # Where every sentence has a picture of its own, the rows stand in place already.
         batch = torch.from_numpy(rows[:-1] if chosen == list(range(len(wanted))) else rows[chosen])  # (B,1+R,Dv)
         batch = batch.to(flair.device, non_blocking=True)
-        return RegionBatch(
-            batch[:, 0].float(),
-            batch[:, 1:].float(),
-            torch.tensor(present).to(flair.device, non_blocking=True),
-            self.header.grid,
-            sum(present),
+        return ImageFeatures(
+            regions=batch[:, 1:].float(),
+            pooled=batch[:, 0].float(),
+            present=torch.tensor(present).to(flair.device, non_blocking=True),
+            grid=self.header.grid,
+            count=sum(present),
         )
 
     def backbone_state(self) -> Weights:

@@ -1,6 +1,8 @@
 """The word vectors of a batch as one tensor, from any of Flair's word-level embeddings."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import Protocol, runtime_checkable
 
 import flair
 import torch
@@ -8,13 +10,25 @@ from flair.data import Sentence
 from flair.embeddings import TokenEmbeddings
 from torch.nn.utils.rnn import pad_sequence
 
-from flair_espvr.embeddings.text.captioned_transformer import CaptionedTransformerEmbeddings
+
+@runtime_checkable
+class BatchEmbeddings(Protocol):
+    """Word-level embeddings that hand over a whole batch as one tensor, and know what they read besides the words."""
+
+    def embed_batch(self, sentences: list[Sentence]) -> torch.Tensor:
+        """Word vectors (B, T, D) of B non-empty sentences, zero-padded; nothing is stored on the tokens."""
+
+    def input_lengths(self, sentences: Sequence[Sentence]) -> list[int]:
+        """How many steps the encoder reads for each sentence alone, for batches of like lengths."""
+
+    def used_tokens(self, sentence: Sentence) -> list[str]:
+        """All words that are read for a sentence."""
 
 
 def word_vectors(embeddings: TokenEmbeddings, sentences: list[Sentence], *, keep: bool = False) -> torch.Tensor:
     """Embeds a batch.
 
-    A captioned transformer hands its tensor over as it is. Every other kind, and what is to be kept, goes through
+    What embeds batches hands its tensor over as it is. Every other kind, and what is to be kept, goes through
     Flair's tokens, where static vectors of an earlier epoch may already wait.
 
     Args:
@@ -25,7 +39,7 @@ def word_vectors(embeddings: TokenEmbeddings, sentences: list[Sentence], *, keep
     Returns:
         (B,T,D), zero-padded, T the longest sentence.
     """
-    if isinstance(embeddings, CaptionedTransformerEmbeddings) and not keep:
+    if isinstance(embeddings, BatchEmbeddings) and not keep:
         return embeddings.embed_batch(sentences)
     # What stays on the tokens must not depend on the precision of one prediction.
     with torch.autocast(flair.device.type, enabled=False) if keep else nullcontext():

@@ -96,9 +96,9 @@ Finds entities of the types {", ".join(types)} in {reads}, with [flair-espvr](ht
 
 ```python
 from flair.data import Sentence
-from flair_espvr import ESPVRTagger
+from flair_espvr import MultimodalTagger
 
-tagger = ESPVRTagger.from_pretrained("{name}")  # runs no code from the hub
+tagger = MultimodalTagger.from_pretrained("{name}")  # runs no code from the hub
 sentence = Sentence("Kevin Durant enters Oracle Arena")
 sentence.add_metadata("image", "durant.jpg")
 tagger.predict(sentence)

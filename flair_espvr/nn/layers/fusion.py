@@ -33,17 +33,26 @@ class GatedFusion(torch.nn.Module):
         hidden_size: Size D of words and regions.
         num_heads: Attention heads of each layer; must divide `hidden_size`.
         dropout: Probability of dropout in the layers.
+        gate_bias: Add a bias in the gate.
     """
 
-    def __init__(self, hidden_size: int, num_heads: int, dropout: float) -> None:
+    def __init__(self, hidden_size: int, num_heads: int, dropout: float, *, gate_bias: bool = False) -> None:
         super().__init__()
         self.regions_to_words = CrossModalLayer(hidden_size, num_heads, dropout)
         self.words_to_image_aware = CrossModalLayer(hidden_size, num_heads, dropout)
         self.words_to_regions = CrossModalLayer(hidden_size, num_heads, dropout)
-        self.image_aware_gate = torch.nn.Linear(hidden_size, hidden_size, bias=False)
+        self.image_aware_gate = torch.nn.Linear(hidden_size, hidden_size, bias=gate_bias)
         self.word_aware_gate = torch.nn.Linear(hidden_size, hidden_size, bias=False)
 
-    def forward(self, text: Tensor, text_mask: Tensor, regions: Tensor, region_mask: Tensor) -> Tensor:
+    def forward(
+        self,
+        text: Tensor,
+        text_mask: Tensor,
+        regions: Tensor,
+        region_mask: Tensor,
+        *,
+        asking_regions: Tensor | None = None,
+    ) -> Tensor:
         """Fuse words with regions.
 
         Args:
@@ -51,11 +60,13 @@ class GatedFusion(torch.nn.Module):
             text_mask: (B, T) bool.
             regions: Regions v, (B, R, D); R may be 0.
             region_mask: Regions to attend to, (B, R) bool; all False where there is nothing to see.
+            asking_regions: Regions as they ask the words in P = CMT(v, T), (B, R, D); by default the same regions.
 
         Returns:
             H, (B, T, 2 * D).
         """
-        text_aware = self.regions_to_words(regions, text, text_mask)  # P (B, R, D)
+        asking = regions if asking_regions is None else asking_regions
+        text_aware = self.regions_to_words(asking, text, text_mask)  # P (B, R, D)
         image_aware = self.words_to_image_aware(text, text_aware, region_mask)  # A (B, T, D)
         word_aware = self.words_to_regions(text, regions, region_mask)  # Q (B, T, D)
         gate = torch.sigmoid(self.image_aware_gate(image_aware) + self.word_aware_gate(word_aware))

@@ -1,13 +1,17 @@
 """The ESPVR network: word and region vectors in, tag and span emissions out (paper 3.3 - 3.6)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from torch import Tensor
+from typing_extensions import Self
 
+from flair_espvr.nn.config import ModelConfig, NaturalNumber, PositiveInt, Share, Weight, require_heads
 from flair_espvr.nn.crf.bio_crf import LinearChainCRF
+from flair_espvr.nn.features import ImageFeatures
 from flair_espvr.nn.layers.fusion import GatedFusion, select_regions
 from flair_espvr.nn.layers.positioning import (
     RegionPositions,
@@ -18,185 +22,177 @@ from flair_espvr.nn.layers.positioning import (
 )
 from flair_espvr.nn.layers.self_attention import SelfAttentionStack
 from flair_espvr.nn.layers.spans import Spans, bio_spans, span_features
+from flair_espvr.nn.layers.window_regions import window_regions
+from flair_espvr.nn.network import SPAN_LABELS, Network, NetworkOutput
 
-Regions = Literal["positioned", "all", "none"]
-Positioning = Literal["straight_through", "hard"]
 
-SPAN_LABELS = ("O", "B", "I")
+class ESPVRConfig(ModelConfig):
+    """Hyperparameters of ESPVR; the defaults are the paper's where it prints them."""
+
+    regions: Literal["positioned", "all", "none"] = "positioned"
+    """`"positioned"` (the paper), `"all"` (the whole image) or `"none"` (text and caption only)."""
+
+    positioning: Literal["straight_through", "hard"] = "straight_through"
+    """`"straight_through"` gives the window's place a gradient in training, `"hard"` (the paper) does not; both predict
+    alike."""
+
+    positioning_spans: Literal["predicted", "gold"] = "predicted"
+    """Position with the `"predicted"` spans (the paper), or in training with the `"gold"` ones."""
+
+    window: PositiveInt = 8
+    """Edge of the positioned window, in regions (the paper's alpha, which it does not print)."""
+
+    hidden_size: PositiveInt = 512
+    """D."""
+
+    num_heads: PositiveInt = 8
+    """Heads of every attention layer."""
+
+    num_layers: NaturalNumber = 4
+    """Self-attention layers over the words (3.3)."""
+
+    dropout: Share = 0.4
+    """In every layer, and before both emissions."""
+
+    span_loss_weight: Weight = 0.08
+    """Lambda of Eq. 10."""
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether fusion reads any regions."""
+        return self.regions != "none"
+
+    def without_images(self) -> Self:
+        """The text side alone."""
+        return self.model_copy(update={"regions": "none"})
 
 
 @dataclass(frozen=True)
-class VisualInput:
-    """The pictures of a batch.
-
-    Attributes:
-        regions: (B,R,Dv) region vectors, row-major over the grid; zero where there is no picture.
-        present: (B,) bool, True where there is a picture.
-        grid: (H,W) with R = H*W.
-    """
-
-    regions: torch.Tensor
-    present: torch.Tensor
-    grid: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class ESPVROutput:
+class ESPVROutput(NetworkOutput):
     """What one forward pass gives.
 
     Attributes:
-        text: (B,T,D) the words after self-attention.
-        mask: (B,T) bool, True on words.
-        tag_emissions: (B,T,L).
-        span_emissions: (B,T,3) over `SPAN_LABELS`, or None with `regions="none"`.
-        regions: (B,R,D) projected regions, or None where no sentence has a picture.
-        positions: what was positioned for fusion, or None where nothing was.
+        text: (B, T, D) the words after self-attention.
+        span_emissions: (B, T, 3) over `SPAN_LABELS`, or None with `regions="none"`.
+        regions: (B, R, D) projected regions, or None where no post has an image.
+        positions: What was positioned for fusion, or None where nothing was.
     """
 
-    text: torch.Tensor
-    mask: torch.Tensor
-    tag_emissions: torch.Tensor
-    span_emissions: torch.Tensor | None = None
-    regions: torch.Tensor | None = None
+    text: Tensor
+    span_emissions: Tensor | None = None
+    regions: Tensor | None = None
     positions: RegionPositions | None = None
 
 
-class ESPVRNetwork(torch.nn.Module):
-    """Self-attention, span CRF, region positioning, gated cross-modal fusion and tag CRF."""
+class ESPVRNetwork(Network[ESPVROutput]):
+    """Self-attention, span CRF, region positioning, gated cross-modal fusion and tag CRF.
 
-    def __init__(
-        self,
-        *,
-        word_size: int,
-        region_size: int | None,
-        labels: Sequence[str],
-        regions: Regions,
-        positioning: Positioning,
-        window: int,
-        hidden_size: int,
-        num_heads: int,
-        num_layers: int,
-        dropout: float,
-        span_loss_weight: float,
-    ) -> None:
-        """Builds the layers that `regions` needs: text alone has neither span CRF nor fusion.
+    Text alone (`region_size=None`) has neither span CRF nor fusion. Arguments are those of `Network`.
+    """
 
-        Args:
-            word_size: size of the incoming word vectors.
-            region_size: Dv, size of the incoming region vectors; None with `regions="none"`.
-            labels: BIO2 tags, `"O"` first.
-            regions: which regions the fusion reads: the positioned window, all of them, or none.
-            positioning: whether the position receives a gradient in training.
-            window: edge of the positioned window, in regions.
-            hidden_size: D.
-            num_heads: heads of every attention layer.
-            num_layers: self-attention layers over the words.
-            dropout: in every attention layer and before both emissions.
-            span_loss_weight: lambda of Eq. 10.
-        """
-        super().__init__()
-        self.region_use = regions
-        self.positioning = positioning
-        self.window = window
-        self.span_loss_weight = span_loss_weight
-        self.dropout = torch.nn.Dropout(dropout)
+    def __init__(self, config: ESPVRConfig, *, word_size: int, region_size: int | None, labels: Sequence[str]) -> None:
+        super().__init__(labels=labels)
+        self.config = config
+        size = config.hidden_size
+        require_heads(size, config.num_heads)
+        self.dropout = torch.nn.Dropout(config.dropout)
         self.text_encoder = SelfAttentionStack(
-            word_size, hidden_size, num_heads=num_heads, num_layers=num_layers, dropout=dropout
+            word_size, size, num_heads=config.num_heads, num_layers=config.num_layers, dropout=config.dropout
         )
         self.tag_crf = LinearChainCRF(labels)
         if region_size is None:
-            self.tag_emissions = torch.nn.Linear(hidden_size, len(labels))
+            self.tag_emissions = torch.nn.Linear(size, len(labels))
         else:
-            self.span_emissions = torch.nn.Linear(hidden_size, len(SPAN_LABELS))
+            self.span_emissions = torch.nn.Linear(size, len(SPAN_LABELS))
             self.span_crf = LinearChainCRF(SPAN_LABELS)
-            self.region_projection = torch.nn.Linear(region_size, hidden_size)
-            self.fusion = GatedFusion(hidden_size, num_heads, dropout)
-            self.tag_emissions = torch.nn.Linear(2 * hidden_size, len(labels))
+            self.region_projection = torch.nn.Linear(region_size, size)
+            self.fusion = GatedFusion(size, config.num_heads, config.dropout)
+            self.tag_emissions = torch.nn.Linear(2 * size, len(labels))
+
+    @property
+    def loss_weights(self) -> Mapping[str, float]:
+        """Lambda of Eq. 10 for the span term."""
+        return {"spans": self.config.span_loss_weight}
 
     def forward(
-        self, words: torch.Tensor, mask: torch.Tensor, visual: VisualInput | None, spans: Spans | None = None
+        self, words: Tensor, mask: Tensor, images: ImageFeatures | None, *, spans: Spans | None = None, **_: Any
     ) -> ESPVROutput:
-        """Scores every word's tags.
+        """Score every word's tags.
 
         Args:
-            words: (B,T,D_enc) encoder states of the words.
-            mask: (B,T) bool, True on words.
-            visual: the batch's pictures; None where no sentence has one.
-            spans: entity spans to position with in place of the predicted ones (teacher forcing).
+            words: (B, T, D_enc) encoder states of the words.
+            mask: (B, T) bool, True on words.
+            images: The batch's images; None where no post has one.
+            spans: Entity spans to position with in place of the predicted ones (teacher forcing).
 
         Returns:
             Emissions and what led to them.
         """
-        text = self.text_encoder(words, mask)  # (B,T,D)
-        if self.region_use == "none":
-            return ESPVROutput(text, mask, self.tag_emissions(self.dropout(text)))
-        span_emissions = self.span_emissions(self.dropout(text))  # (B,T,3)
-        if visual is None:
+        text = self.text_encoder(words, mask)  # (B, T, D)
+        if not self.config.reads_images:
+            return ESPVROutput(self.tag_emissions(self.dropout(text)), mask, text)
+        span_emissions = self.span_emissions(self.dropout(text))  # (B, T, 3)
+        if images is None:
             nothing = text.new_zeros(text.shape[0], 0, text.shape[2])
             fused = self.fusion(text, mask, nothing, mask[:, :0])
-            return ESPVROutput(text, mask, self.tag_emissions(self.dropout(fused)), span_emissions)
-        regions = self.region_projection(visual.regions)  # (B,R,D)
-        if self.region_use == "all":
-            attended, region_mask, positions = regions, visual.present[:, None].expand(regions.shape[:2]), None
+            return ESPVROutput(self.tag_emissions(self.dropout(fused)), mask, text, span_emissions)
+        regions = self.region_projection(images.regions)  # (B, R, D)
+        if self.config.regions == "all":
+            attended, region_mask, positions = regions, images.mask, None
         else:
             spans = self.predict_spans(span_emissions, mask) if spans is None else spans
-            attended, region_mask, positions = self._position(text, spans, regions, visual)
-        fused = self.fusion(text, mask, attended, region_mask)  # (B,T,2D)
-        return ESPVROutput(text, mask, self.tag_emissions(self.dropout(fused)), span_emissions, regions, positions)
+            attended, region_mask, positions = self._position(text, spans, regions, images)
+        fused = self.fusion(text, mask, attended, region_mask)  # (B, T, 2D)
+        emissions = self.tag_emissions(self.dropout(fused))
+        return ESPVROutput(emissions, mask, text, span_emissions, regions, positions)
 
-    def predict_spans(self, span_emissions: torch.Tensor, mask: torch.Tensor) -> Spans:
+    def predict_spans(self, span_emissions: Tensor, mask: Tensor) -> Spans:
         """Entity spans by the span CRF's Viterbi (paper 3.3, ESI)."""
         crf = self.span_crf
         return bio_spans(crf.decode(span_emissions, mask), mask, begin=crf.begin, inside=crf.inside)
 
-    def decode(self, output: ESPVROutput) -> Spans:
-        """Entities by the tag CRF's Viterbi (paper 3.5); a type is its place in `tag_crf.types`."""
-        crf = self.tag_crf
-        return bio_spans(crf.decode(output.tag_emissions, output.mask), output.mask, begin=crf.begin, inside=crf.inside)
-
-    def loss(self, output: ESPVROutput, tags: torch.Tensor, span_tags: torch.Tensor) -> torch.Tensor:
-        """Eq. 10 with `span_loss_weight` on the span term, per sentence.
-
-        Args:
-            output: of `forward`.
-            tags: (B,T) gold tag ids.
-            span_tags: (B,T) gold ids over `SPAN_LABELS`.
-
-        Returns:
-            (B,) negative log-likelihoods.
-        """
-        loss = self.tag_crf.loss(output.tag_emissions, tags, output.mask)
+    def losses(self, output: ESPVROutput, tags: Tensor) -> Mapping[str, Tensor]:
+        """The two terms of Eq. 10: `"tags"` and, with regions, `"spans"`, negative log-likelihoods (B,) each."""
+        losses = {"tags": self.tag_crf.loss(output.emissions, tags, output.mask)}
         if output.span_emissions is not None:
-            loss = loss + self.span_loss_weight * self.span_crf.loss(output.span_emissions, span_tags, output.mask)
-        return loss
+            losses["spans"] = self.span_crf.loss(output.span_emissions, self.span_tags(tags), output.mask)
+        return losses
 
-    def position_entities(self, output: ESPVROutput, spans: Spans, visual: VisualInput) -> RegionPositions:
-        """Positions every entity by itself, for the region that supports it.
+    def entity_regions(self, output: ESPVROutput, spans: Spans, images: ImageFeatures) -> Tensor | None:
+        """The window that each entity positions by itself, and the share of its attention inside it, (B, M, 5)."""
+        if output.regions is None:
+            return None
+        positions = self.position_entities(output, spans, images)
+        regions = window_regions(positions, grid=images.grid, window=self.config.window)
+        return regions.unflatten(0, spans.mask.shape)
+
+    def position_entities(self, output: ESPVROutput, spans: Spans, images: ImageFeatures) -> RegionPositions:
+        """Position every entity by itself, for the region that supports it.
 
         Args:
-            output: of `forward` on the same batch.
-            spans: M entities per sentence.
-            visual: the batch's pictures.
+            output: Of `forward` on the same batch.
+            spans: M entities per post.
+            images: The batch's images.
 
         Returns:
-            One row per entity, sentence by sentence: B*M rows of one entity each.
+            One row per entity, post by post: B * M rows of one entity each.
+
+        Raises:
+            ValueError: If the output has no regions.
         """
         if output.regions is None:
-            raise ValueError("this output has no regions: the network was built or called without pictures")
-        entity_mask = spans.mask & visual.present[:, None]
-        return position_each_entity(
-            span_features(output.text, spans), entity_mask, output.regions, grid=visual.grid, window=self.window
-        )
+            raise ValueError("this output has no regions: the network was built or called without images")
+        entity_mask = spans.mask & images.present[:, None]
+        features = span_features(output.text, spans)
+        return position_each_entity(features, entity_mask, output.regions, grid=images.grid, window=self.config.window)
 
     def _position(
-        self, text: torch.Tensor, spans: Spans, regions: torch.Tensor, visual: VisualInput
-    ) -> tuple[torch.Tensor, torch.Tensor, RegionPositions]:
-        """The positioned regions v (B,V,D), which of them exist (B,V), and their positions (paper 3.3, VRP)."""
-        entity_mask = spans.mask & visual.present[:, None]
-        positions = position_regions(
-            span_features(text, spans), entity_mask, regions, grid=visual.grid, window=self.window
-        )
-        if self.positioning == "straight_through" and self.training:
+        self, text: Tensor, spans: Spans, regions: Tensor, images: ImageFeatures
+    ) -> tuple[Tensor, Tensor, RegionPositions]:
+        """The positioned regions v (B, V, D), which of them exist (B, V), and their positions (paper 3.3, VRP)."""
+        entity_mask = spans.mask & images.present[:, None]
+        window = self.config.window
+        positions = position_regions(span_features(text, spans), entity_mask, regions, grid=images.grid, window=window)
+        if self.config.positioning == "straight_through" and self.training:
             regions = regions * straight_through_weights(positions, entity_mask)[:, :, None]
-        area = math.prod(window_size(visual.grid, self.window))
-        return *select_regions(regions, positions.mask, area), positions
+        return *select_regions(regions, positions.mask, math.prod(window_size(images.grid, window))), positions

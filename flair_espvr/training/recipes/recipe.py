@@ -1,22 +1,33 @@
 """A recipe: one experiment, checked as a whole before anything is loaded."""
 
+import functools
 import hashlib
 import json
-from typing import Annotated, Any
+import operator
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, create_model, model_validator
 
+from flair_espvr.models import DEFAULT_MODEL
+from flair_espvr.models.registry import list_models, model_class
+from flair_espvr.nn.config import ModelConfig
 from flair_espvr.training.recipes.sections import (
-    DEFAULT_TYPES,
-    ESPVR,
     CorpusSection,
     EmbeddingsSection,
-    ModelSection,
     Regions,
     Section,
+    SequenceTagger,
     TrainingSection,
 )
+
+_DEFAULT_TYPES = {
+    "corpus": "columns",
+    "embeddings": "captioned_transformer",
+    "model": DEFAULT_MODEL,
+    "training": "fine_tune",
+}
+"""What a section is where it does not say its `type`."""
 
 
 class Experiment(Section):
@@ -29,7 +40,7 @@ class Experiment(Section):
             return content
         typed = {
             name: {"type": default, **content[name]}
-            for name, default in DEFAULT_TYPES.items()
+            for name, default in _DEFAULT_TYPES.items()
             if isinstance(content.get(name), dict)
         }
         return {**content, **typed}
@@ -42,26 +53,37 @@ class CorpusOnly(Experiment):
 
 
 class Recipe(Experiment):
-    """One experiment, with everything that decides its outcome; `load_recipe` reads one from a file."""
+    """One experiment, with everything that decides its outcome; `load_recipe` reads one from a file.
+
+    Attributes:
+        model: The config of a registered model, or Flair's `SequenceTagger`, each with its `type`; see `recipe_class`.
+    """
 
     corpus: CorpusSection
     embeddings: EmbeddingsSection
     regions: Regions | None = None
-    model: ModelSection = ESPVR()
+    model: BaseModel
     training: TrainingSection
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (1, 2, 3)
 
     @model_validator(mode="after")
-    def _pictures_are_wanted_and_given(self) -> "Recipe":
-        wanted = isinstance(self.model, ESPVR) and self.model.regions != "none"
+    def _images_are_wanted_and_given(self) -> "Recipe":
+        wanted = isinstance(self.model, ModelConfig) and self.model.reads_images
         if wanted and self.regions is None:
-            raise ValueError(
-                f"model.regions is {self.model.regions!r}, which needs a section regions (a backbone); "  # type: ignore[union-attr]
-                "give one, or set model.regions to 'none'"
-            )
+            raise ValueError(f"the model reads images, which needs a section regions (a backbone){self._way_out()}")
         if not wanted and self.regions is not None:
             raise ValueError("a section regions, but the model reads no pictures: leave regions out")
         return self
+
+    def _way_out(self) -> str:
+        """How the model of the recipe could do without images, if it can."""
+        assert isinstance(self.model, ModelConfig)
+        try:
+            without = self.model.without_images().model_dump()
+        except ValueError:
+            return ""
+        changes = [f"{name} to {value!r}" for name, value in without.items() if value != getattr(self.model, name)]
+        return f"; give one, or set model.{', model.'.join(changes)}"
 
     def to_yaml(self) -> str:
         """The recipe with every default written out and every path absolute, as a file that reads back the same."""
@@ -74,6 +96,22 @@ class Recipe(Experiment):
         """
         elsewhere: Any = {"seeds": True, "training": {"resume": True}, "regions": {"store": True}}
         return digest(self.model_dump(mode="json", exclude=elsewhere, exclude_defaults=True))
+
+
+def recipe_class() -> type[Recipe]:
+    """`Recipe` with a section for each model that is registered by now."""
+    return _recipe_class(tuple(model_class(name) for name in list_models()), tuple(list_models()))
+
+
+@functools.cache
+def _recipe_class(models: tuple[Any, ...], names: tuple[str, ...]) -> type[Recipe]:
+    sections: dict[str, Any] = {}
+    for name, model in zip(names, models, strict=True):
+        kind: Any = (Literal[name], name)
+        sections[name] = create_model(name, __base__=model.config_class, type=kind)
+    union = functools.reduce(operator.or_, (*sections.values(), SequenceTagger))
+    section: Any = (Annotated[union, Field(discriminator="type")], sections[DEFAULT_MODEL]())
+    return create_model("Recipe", __base__=Recipe, model=section)
 
 
 def digest(content: Any) -> str:

@@ -11,7 +11,7 @@ from flair_espvr.errors import ConfigurationError
 from flair_espvr.io.nested import unfolds_beyond
 from flair_espvr.io.packaged import packaged_folder
 from flair_espvr.training.recipes.mistakes import describe
-from flair_espvr.training.recipes.recipe import CorpusOnly, Recipe
+from flair_espvr.training.recipes.recipe import CorpusOnly, Recipe, recipe_class
 from flair_espvr.training.recipes.sections import CorpusSection, TwitterCorpus
 
 EXTENDS = "extends"
@@ -37,7 +37,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         FileNotFoundError: there is no such file.
         ConfigurationError: it is no YAML, or does not fit; the message lists every mistake with its dotted path.
     """
-    return validate(Recipe, _overridden(_read_extended(Path(path), ()), overrides), source=str(path))
+    return validate(recipe_class(), _overridden(_read_extended(Path(path), ()), overrides), source=str(path))
 
 
 def load_corpus_section(source: str, overrides: Sequence[str] = ()) -> CorpusSection:

@@ -10,10 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-PositiveInt = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-NaturalNumber = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, lt=1)]
+from flair_espvr.nn.config import NaturalNumber, PositiveFloat, PositiveInt, Share
 
 
 class Section(BaseModel):
@@ -121,21 +118,6 @@ class Regions(Section):
     store: Path | None = None
 
 
-class ESPVR(Section):
-    """Arguments of `ESPVRTagger`."""
-
-    type: Literal["espvr"] = "espvr"
-    regions: Literal["positioned", "all", "none"] = "positioned"
-    positioning: Literal["straight_through", "hard"] = "straight_through"
-    positioning_spans: Literal["predicted", "gold"] = "predicted"
-    window: PositiveInt = 8
-    hidden_size: PositiveInt = 512
-    num_heads: PositiveInt = 8
-    num_layers: NaturalNumber = 4
-    dropout: Share = 0.4
-    span_loss_weight: Annotated[float, Field(ge=0)] = 0.08
-
-
 class SequenceTagger(Section):
     """Arguments of Flair's own `SequenceTagger`, with Flair's defaults: the text rows of the paper's Table 1."""
 
@@ -186,13 +168,4 @@ CorpusSection = Annotated[ColumnCorpus | TwitterCorpus, Field(discriminator="typ
 EmbeddingsSection = Annotated[
     CaptionedTransformer | Transformer | Words | Characters | CharacterCNN | Stack, Field(discriminator="type")
 ]
-ModelSection = Annotated[ESPVR | SequenceTagger, Field(discriminator="type")]
 TrainingSection = Annotated[FineTune | Train, Field(discriminator="type")]
-
-DEFAULT_TYPES = {
-    "corpus": "columns",
-    "embeddings": "captioned_transformer",
-    "model": "espvr",
-    "training": "fine_tune",
-}
-"""What a section is where it does not say its `type`."""

@@ -16,7 +16,7 @@ from flair.trainers.plugins import TrainerPlugin
 from flair_espvr.data import MultimodalCorpus
 from flair_espvr.evaluation.evaluate import evaluate
 from flair_espvr.io.atomic import write_text
-from flair_espvr.models import ESPVRTagger
+from flair_espvr.models.capabilities import Calibratable
 from flair_espvr.training.build import build_corpus, build_regions, build_tagger
 from flair_espvr.training.recipes import sections
 from flair_espvr.training.recipes.recipe import Recipe
@@ -81,7 +81,7 @@ def fit(
 ) -> None:
     """Trains with Flair's `ModelTrainer`, as the recipe's section says; with `resume`, from the last epoch on.
 
-    The scores of an `ESPVRTagger` are calibrated with the development posts, where those have entities.
+    The scores of a tagger that can be are calibrated with the development posts, where those have entities.
 
     Args:
         tagger: what to train.
@@ -110,7 +110,8 @@ def fit(
         **section.model_dump(exclude={"type", "resume"}),
     )
     development = list(corpus.dev or ())
-    if isinstance(tagger, ESPVRTagger) and any(post.get_labels(tagger.label_type) for post in development):
+    has_entities = any(post.get_labels(tagger.label_type) for post in development)
+    if isinstance(tagger, Calibratable) and has_entities:
         log.info("Temperature of the scores: %.2f", tagger.calibrate(development))
 
 

@@ -10,7 +10,7 @@ from flair.nn import Model
 from torch.utils.data import Dataset
 
 from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, metadata_or_none
-from flair_espvr.models.tagger import MultimodalTagger
+from flair_espvr.models.capabilities import HasHyperparameters
 
 _WITHOUT_EFFECT = {
     "self",
@@ -64,7 +64,7 @@ def _model(model: Model[Sentence]) -> dict[str, Any]:
     return {
         "class": _name(type(model)),
         "labels": None if labels is None else labels.get_items(),
-        "hyperparameters": _plain(model.hyperparameters()) if isinstance(model, MultimodalTagger) else {},
+        "hyperparameters": _plain(model.hyperparameters()) if isinstance(model, HasHyperparameters) else {},
         "shapes": {name: list(value.shape) for name, value in model.state_dict().items()},
     }
 

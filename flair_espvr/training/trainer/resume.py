@@ -12,7 +12,7 @@ from flair.nn import Model
 from flair.trainers import ModelTrainer
 
 from flair_espvr.errors import ConfigurationError
-from flair_espvr.models.espvr import ESPVRTagger
+from flair_espvr.models.capabilities import ReadsImages
 from flair_espvr.training.trainer.identity import differences, run_identity
 from flair_espvr.training.trainer.lookahead import LookaheadSampler
 from flair_espvr.training.trainer.resume_plugin import BEST_MODEL, STATE_FILE, ResumePlugin
@@ -78,7 +78,7 @@ class ResumableTrainer(ModelTrainer):
             log.info(f"Going on after epoch {state.epoch}, from {folder / STATE_FILE}")
         self._resume = ResumePlugin(folder, identity, state, epoch=arguments["epoch"], sampler=arguments["sampler"])
         arguments["plugins"] = [self._resume, *(arguments["plugins"] or [])]
-        if isinstance(self.model, ESPVRTagger) and self.model.region_embeddings is not None:
+        if isinstance(self.model, ReadsImages) and self.model.region_embeddings is not None:
             log.info(
                 "Posts are drawn a batch ahead, in the order of shuffle=%s; Flair names its own loader's below",
                 arguments["shuffle"],

@@ -6,34 +6,26 @@ from typing import Any
 import pytest
 import torch
 
-from flair_espvr.nn.networks.espvr import ESPVRNetwork, VisualInput
+from flair_espvr.nn.features import ImageFeatures
+from flair_espvr.nn.networks.espvr import ESPVRConfig, ESPVRNetwork
 
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 SENTENCES, WORDS, WORD_SIZE, REGION_SIZE, GRID = 3, 5, 6, 7, (3, 4)
 
 
 def network(**arguments: Any) -> ESPVRNetwork:
-    defaults: dict[str, Any] = {
-        "word_size": WORD_SIZE,
-        "region_size": REGION_SIZE,
-        "labels": LABELS,
-        "regions": "positioned",
-        "positioning": "straight_through",
-        "window": 2,
-        "hidden_size": 8,
-        "num_heads": 2,
-        "num_layers": 1,
-        "dropout": 0.0,
-        "span_loss_weight": 0.08,
-    }
-    return ESPVRNetwork(**{**defaults, **arguments})
+    sizes = {"window": 2, "hidden_size": 8, "num_heads": 2, "num_layers": 1, "dropout": 0.0}
+    region_size = arguments.pop("region_size", REGION_SIZE)
+    config = ESPVRConfig(**{**sizes, **arguments})
+    return ESPVRNetwork(config, word_size=WORD_SIZE, region_size=region_size, labels=LABELS)
 
 
-def inputs() -> tuple[torch.Tensor, torch.Tensor, VisualInput]:
+def inputs() -> tuple[torch.Tensor, torch.Tensor, ImageFeatures]:
     words = torch.randn(SENTENCES, WORDS, WORD_SIZE)
     mask = torch.arange(WORDS) < torch.tensor([WORDS, 3, 1])[:, None]
     regions = torch.randn(SENTENCES, GRID[0] * GRID[1], REGION_SIZE)
-    return words, mask, VisualInput(regions, torch.tensor([True, True, False]), GRID)
+    present = torch.tensor([True, True, False])
+    return words, mask, ImageFeatures(regions, regions[:, 0], present, GRID, count=2)
 
 
 @pytest.mark.parametrize("regions", ["positioned", "all"])
@@ -47,8 +39,8 @@ def test_makes_every_tensor_on_the_device_of_its_inputs(
     output = model(words, mask, visual)
     entities = model.decode(output)
     positions = model.position_entities(output, entities, visual)
-    scores = model.tag_crf.span_probabilities(output.tag_emissions, mask, entities)
-    for tensor in (output.tag_emissions, positions.mask, positions.scores, scores):
+    scores = model.tag_crf.span_probabilities(output.emissions, mask, entities)
+    for tensor in (output.emissions, positions.mask, positions.scores, scores):
         assert tensor.device.type == "cuda"
 
 
@@ -56,7 +48,7 @@ def test_text_alone_makes_every_tensor_on_the_device_of_its_inputs(fake_cuda: Ca
     with fake_cuda():
         model = network(regions="none", region_size=None)
         words, mask, _ = inputs()
-    assert model(words, mask, None).tag_emissions.device.type == "cuda"
+    assert model(words, mask, None).emissions.device.type == "cuda"
 
 
 def test_the_loss_is_the_sum_of_both_likelihoods() -> None:
@@ -68,13 +60,16 @@ def test_the_loss_is_the_sum_of_both_likelihoods() -> None:
     spans = torch.tensor([[1, 2, 0, 1, 2], [0, 1, 0, 0, 0], [1, 0, 0, 0, 0]])
     assert output.span_emissions is not None
     with torch.no_grad():
-        ours = model.loss(output, tags, spans)
+        terms = model.losses(output, tags)
+        ours = terms["tags"] + model.loss_weights["spans"] * terms["spans"]
+        total = model.total_loss(terms, len(tags))
         for crf in (model.tag_crf, model.span_crf):  # without its ban on illegal tags, torchcrf's partition is larger
             crf.crf.transitions.masked_fill_(crf._illegal, -1e4)
             crf.crf.start_transitions.masked_fill_(crf._illegal_start, -1e4)
-        expected = -model.tag_crf.crf(output.tag_emissions, tags, mask, reduction="none")
+        expected = -model.tag_crf.crf(output.emissions, tags, mask, reduction="none")
         expected = expected - 0.5 * model.span_crf.crf(output.span_emissions, spans, mask, reduction="none")
     torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(total, expected.sum(), rtol=1e-4, atol=1e-4)
 
 
 def test_text_alone_has_no_visual_layers() -> None:

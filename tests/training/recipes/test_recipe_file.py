@@ -55,14 +55,14 @@ def test_three_planted_mistakes_are_all_reported_with_what_was_perhaps_meant(tmp
 @pytest.mark.parametrize(
     ("section", "expected"),
     [
-        ("model: {type: espvrr}", "model.type: expected one of 'espvr', 'sequence_tagger', given 'espvrr'"),
+        ("model: {type: espvrr}", "model.type: expected one of 'espvr', 'umt', 'sequence_tagger', given 'espvrr'"),
         ("model: {type: sequence_tagger, window: 3}", "model.window: unknown key; known here: type, use_rnn"),
         ("embeddings: {type: stack, parts: [{type: words}]}", "embeddings.parts.0.vectors: missing"),
         ("training: {}", "training.learning_rate: missing"),
         ("corpus: {}", "corpus.folder: missing"),
         ("corpus: {type: twitter_2017, label_name_map: {OTHER: 3}}", "corpus.label_name_map.OTHER: input should be"),
         ("seeds: []", "seeds: expected at least 1"),
-        ("model: {regions: all}", "model.regions is 'all', which needs a section regions"),
+        ("model: {regions: all}", "needs a section regions (a backbone); give one, or set model.regions to 'none'"),
         ("regions: {model: swin}", "a section regions, but the model reads no pictures"),
     ],
 )

@@ -1,21 +1,21 @@
-"""From windows on the grid to regions of the picture."""
+"""From windows on the grid to regions of the image."""
 
 import torch
 
 from flair_espvr.nn.layers.positioning import RegionPositions, window_size
 
 
-def picture_regions(positions: RegionPositions, *, grid: tuple[int, int], window: int) -> torch.Tensor:
-    """The window of each row as fractions of the picture, which was squashed onto the grid.
+def window_regions(positions: RegionPositions, *, grid: tuple[int, int], window: int) -> torch.Tensor:
+    """The window of each row as fractions of the image, which was squashed onto the grid.
 
     Args:
         positions: N rows of windows, as `position_each_entity` gives them.
-        grid: (H,W) of the picture's regions.
+        grid: (H, W) of the image's regions.
         window: edge of the windows, in regions.
 
     Returns:
-        (N,5): the fields of a `Region`, whose score is the share of its entities' attention that falls inside; NaN in a
-        row without an entity.
+        (N, 5): the fields of a `Region`, whose score is the share of its entities' attention that falls inside; NaN in
+        a row without an entity.
     """
     height, width = grid
     rows, columns = window_size(grid, window)

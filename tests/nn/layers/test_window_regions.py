@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flair_espvr.data.region import Region
-from flair_espvr.models.regions import picture_regions
 from flair_espvr.nn import position_each_entity
+from flair_espvr.nn.layers.window_regions import window_regions
 
 
 @settings(max_examples=100, deadline=None)
@@ -17,7 +17,7 @@ def test_a_region_covers_the_cells_of_its_window_and_no_others(height: int, widt
     positions = position_each_entity(
         torch.randn(2, 2, 4), mask, torch.randn(2, height * width, 4), grid=(height, width), window=window
     )
-    regions = picture_regions(positions, grid=(height, width), window=window)
+    regions = window_regions(positions, grid=(height, width), window=window)
     assert regions.isnan().any(dim=1).tolist() == regions.isnan().all(dim=1).tolist()
     assert (~regions.isnan()).all(dim=1).tolist() == mask.flatten().tolist()
     for row in mask.flatten().nonzero().flatten().tolist():

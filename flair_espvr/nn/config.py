@@ -1,0 +1,49 @@
+"""The hyperparameters of a model, in one place: its network, its files and its recipes read them here."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import Self
+
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NaturalNumber = Annotated[int, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0)]
+"""What a term of the loss counts."""
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+def require_heads(hidden_size: int, num_heads: int) -> None:
+    """Make sure that attention can be split into its heads.
+
+    Raises:
+        ValueError: If it cannot.
+    """
+    if hidden_size % num_heads:
+        raise ValueError(f"hidden_size={hidden_size} is not a multiple of num_heads={num_heads}")
+
+
+class ModelConfig(BaseModel):
+    """Base of the configs: plain values that are checked, and do not change.
+
+    A model's config names each hyperparameter once, with its type, its bounds and the paper's value as default. A
+    docstring under a field says what it is. Keys that it does not know are errors.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), use_attribute_docstrings=True)
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether a model with this config looks at images; text and contexts alone otherwise."""
+        return True
+
+    def without_images(self) -> Self:
+        """The config of the same model where nothing gives it images.
+
+        Raises:
+            ValueError: If the model cannot do without; the default, unless it reads none.
+        """
+        if self.reads_images:
+            raise ValueError("this model reads images: give it region_embeddings")
+        return self

@@ -1,0 +1,111 @@
+"""What every network gives: emissions over BIO2 labels, a CRF over them, and the terms of its loss by name."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from flair_espvr.nn.crf.bio_crf import LinearChainCRF
+from flair_espvr.nn.features import ImageFeatures
+from flair_espvr.nn.layers.spans import Spans, bio_spans
+
+SPAN_LABELS = ("O", "B", "I")
+"""Labels of a CRF that finds entities without their types."""
+
+
+@dataclass(frozen=True)
+class NetworkOutput:
+    """What one forward pass gives; a network whose losses need more has a subclass of its own.
+
+    Attributes:
+        emissions: (B, T, L) scores of each word's labels, for `Network.tag_crf`.
+        mask: (B, T) bool, True on words.
+    """
+
+    emissions: Tensor
+    mask: Tensor
+
+
+Output = TypeVar("Output", bound=NetworkOutput)
+
+
+class Network(torch.nn.Module, ABC, Generic[Output]):
+    """Base of the networks: tensors in, emissions and named losses out; it knows nothing of Flair.
+
+    A subclass builds its layers in its constructor, `tag_crf` among them, and implements `forward` and `losses`.
+
+    Its constructor takes the model's config, and by name `word_size` (D_enc), `region_size` (Dv; None where no images
+    are given) and `labels`.
+
+    Args:
+        labels: The L BIO2 tags, "O" first.
+
+    Attributes:
+        tag_crf: The CRF over the labels.
+    """
+
+    tag_crf: LinearChainCRF
+    _plain: Tensor
+
+    def __init__(self, *, labels: Sequence[str]) -> None:
+        super().__init__()
+        plain = torch.tensor([SPAN_LABELS.index(label[0]) for label in labels])
+        self.register_buffer("_plain", plain, persistent=False)
+
+    @abstractmethod
+    def forward(self, words: Tensor, mask: Tensor, images: ImageFeatures | None, **inputs: Any) -> Output:
+        """Score every word's tags.
+
+        Args:
+            words: (B, T, D_enc) vectors of the words.
+            mask: (B, T) bool, True on words, present ones first.
+            images: The batch's images; None where no post has one.
+            inputs: What else the model's tagger gives to its network.
+        """
+
+    @abstractmethod
+    def losses(self, output: Output, tags: Tensor) -> Mapping[str, Tensor]:
+        """The terms of the loss by name, without their weights.
+
+        Args:
+            output: Of `forward` on the same posts.
+            tags: (B, T) gold tag ids, "O" on padding.
+
+        Returns:
+            For each term either one loss for each post, (B,), or the batch's mean over its posts, (): terms that
+            compare the posts of a batch are of the second kind.
+        """
+
+    @property
+    def loss_weights(self) -> Mapping[str, float]:
+        """What each term of `losses` counts; a term without a weight counts 1."""
+        return {}
+
+    def total_loss(self, losses: Mapping[str, Tensor], posts: int) -> Tensor:
+        """The weighted sum over terms and posts, (); a batch's mean counts as often as there are posts."""
+        weights = self.loss_weights
+        weighted = [weights.get(name, 1.0) * term for name, term in losses.items()]
+        total = sum(term for term in weighted if term.dim())  # (B,)
+        return torch.as_tensor(total).sum() + posts * sum(term for term in weighted if not term.dim())
+
+    def decode(self, output: Output) -> Spans:
+        """Entities by the tag CRF's Viterbi; a type is its place in `tag_crf.types`."""
+        return self.spans_of(self.tag_crf.decode(output.emissions, output.mask), output.mask)
+
+    def spans_of(self, tags: Tensor, mask: Tensor) -> Spans:
+        """The entities that tags (B, T) stand for, which must be legal BIO2."""
+        return bio_spans(tags, mask, begin=self.tag_crf.begin, inside=self.tag_crf.inside)
+
+    def span_tags(self, tags: Tensor) -> Tensor:
+        """Tag ids (B, T) as ids over `SPAN_LABELS`: the same entities without their types."""
+        return self._plain[tags]
+
+    def entity_regions(self, output: Output, spans: Spans, images: ImageFeatures) -> Tensor | None:
+        """The place in the image that supports each of M entities, (B, M, 5); None where the network points at nothing.
+
+        The five are `left`, `top`, `right`, `bottom` (fractions of the image) and a score; NaN where there is none.
+        """
+        return None
