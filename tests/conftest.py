@@ -24,6 +24,7 @@ from transformers import (
 )
 
 from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegionEmbeddings
+from flair_espvr.models.registry import model_class
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,!?@#:/'-"
 SIZES = {
@@ -33,6 +34,9 @@ SIZES = {
     "intermediate_size": 32,
     "max_position_embeddings": 40,
 }
+TINY = {"window": 1, "hidden_size": 16, "num_heads": 2, "num_layers": 1, "dropout": 0.1}
+"""Hyperparameters of any model, where it has them."""
+
 TINY_SWIN = {"window_size": 2, "embed_dim": 16, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 2, 2)}
 
 
@@ -143,21 +147,18 @@ def corpus(posts: list[Sentence]) -> Corpus[Sentence]:
 def build(
     tiny_bert: Path, region_embeddings: ImageRegionEmbeddings, corpus: Corpus[Sentence]
 ) -> Callable[..., ESPVRTagger]:
-    """A tiny tagger over PER and LOC; keyword arguments go to its constructor."""
+    """A tiny tagger over PER and LOC, of any model; keyword arguments go to its constructor."""
 
-    def build_tagger(**arguments: Any) -> ESPVRTagger:
+    def build_tagger(model: str = "espvr", **arguments: Any) -> Any:
+        kind = model_class(model)
         defaults: dict[str, Any] = {
             "embeddings": CaptionedTransformerEmbeddings(str(tiny_bert)),
             "label_dictionary": corpus.make_label_dictionary("ner"),
             "label_type": "ner",
             "region_embeddings": region_embeddings,
-            "window": 1,
-            "hidden_size": 16,
-            "num_heads": 2,
-            "num_layers": 1,
-            "dropout": 0.1,
+            **{name: value for name, value in TINY.items() if name in kind.config_class.model_fields},
         }
-        return ESPVRTagger(**{**defaults, **arguments})
+        return kind(**{**defaults, **arguments})
 
     return build_tagger
 

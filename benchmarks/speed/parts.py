@@ -32,16 +32,16 @@ def parts(tagger: ESPVRTagger) -> Mapping[str, tuple[Owner, str]]:
         "counting wordpieces": (tagger, "_batches"),
         "tokenizing": (embeddings, "prepare_tensors"),
         "encoder": (embeddings.model, "forward"),
-        "regions from the store": (tagger, "_visual_input"),
+        "regions from the store": (tagger, "_images"),
         "head": (network, "forward"),
         "- self-attention": (network.text_encoder, "forward"),
         "tag Viterbi": (network, "decode"),
         "span posteriors": (network.tag_crf, "span_probabilities"),
-        "regions of entities": (tagger, "_entity_regions"),
+        "regions of entities": (network, "entity_regions"),
         "entities from tensors": (tagger, "_entities"),
         "labels": (multimodal_tagger, "_label"),
     }
-    if network.region_use != "none":
+    if network.config.reads_images:
         found["- region projection"] = (network.region_projection, "forward")
         found["- span Viterbi"] = (network, "predict_spans")
         found["- positioning"] = (network, "_position")

@@ -13,13 +13,13 @@ from flair.models import MultitaskModel, SequenceTagger, TextClassifier
 from flair.nn import Classifier
 from flair.trainers import ModelTrainer
 
-from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger
+from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, list_models
 
 Model = Classifier[Sentence]
 BuildModel = Callable[[], Model]
 
 
-@pytest.fixture(params=["positioned", "none", "SequenceTagger"])
+@pytest.fixture(params=[*list_models(), "text alone", "SequenceTagger"])
 def build_model(
     request: pytest.FixtureRequest, build: Callable[..., ESPVRTagger], tiny_bert: Path, corpus: Corpus[Sentence]
 ) -> BuildModel:
@@ -30,7 +30,9 @@ def build_model(
             tag_type="ner",
             hidden_size=16,
         )
-    return lambda: build(regions=request.param)
+    if request.param == "text alone":
+        return lambda: build(regions="none")
+    return lambda: build(request.param)
 
 
 def labels(sentences: list[Sentence], name: str) -> list[list[tuple[str, str, float]]]:

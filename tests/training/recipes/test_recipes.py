@@ -9,10 +9,11 @@ from flair.embeddings import WordEmbeddings
 
 from flair_espvr import ImageRegionEmbeddings, MultimodalCorpus
 from flair_espvr.io.packaged import packaged_folder
+from flair_espvr.nn.config import ModelConfig
 from flair_espvr.training import build
 from flair_espvr.training.recipes.recipe import Recipe
 from flair_espvr.training.recipes.recipe_file import load_recipe
-from flair_espvr.training.recipes.sections import ESPVR, ColumnCorpus, Stack, Words
+from flair_espvr.training.recipes.sections import ColumnCorpus, Stack, Words
 from flair_espvr.training.runs.run import fit
 
 FOLDER = packaged_folder("recipes")
@@ -46,8 +47,10 @@ def small(recipe: Recipe, encoder: Path) -> Recipe:
             return section.model_copy(update={"parts": tuple(map(with_encoder, section.parts))})
         return section.model_copy(update={"model": str(encoder)}) if hasattr(section, "model") else section
 
+    heads = {"num_heads": 2} if hasattr(recipe.model, "num_heads") else {}
     return recipe.model_copy(
         update={
+            "model": recipe.model.model_copy(update=heads),
             "embeddings": with_encoder(recipe.embeddings),
             "training": recipe.training.model_copy(update={"max_epochs": 1}),
         }
@@ -75,7 +78,7 @@ def test_every_recipe_builds_trains_and_predicts(
     tagger = build.build_tagger(recipe, corpus, regions if recipe.regions else None)
     fit(tagger, corpus, recipe.training, tmp_path)
     tagger.predict(list(corpus.test), label_name="predicted")
-    if isinstance(recipe.model, ESPVR):
+    if isinstance(recipe.model, ModelConfig):
         tagger.save(tmp_path / "model.pt")
         assert type(tagger).load(tmp_path / "model.pt").label_type == recipe.corpus.label_type
 

@@ -1,6 +1,6 @@
 """A loss or gradient that is no number, put into one post: training stops there, before the weights have changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +52,15 @@ def spoil(
     monkeypatch: pytest.MonkeyPatch, change: Callable[[torch.Tensor], torch.Tensor], weights: Weights, epoch: int = 2
 ) -> None:
     """Changes the loss of every batch or chunk that holds the bad post, from this epoch on."""
-    batch_losses = ESPVRTagger.batch_losses
+    compute = ESPVRTagger.losses
 
-    def spoilt(tagger: ESPVRTagger, posts: list[Sentence]) -> torch.Tensor:
-        losses = batch_losses(tagger, posts)
-        return change(losses) if weights.epoch >= epoch and any(post.text == BAD for post in posts) else losses
+    def spoilt(tagger: ESPVRTagger, posts: list[Sentence]) -> Mapping[str, torch.Tensor]:
+        losses = compute(tagger, posts)
+        if weights.epoch < epoch or not any(post.text == BAD for post in posts):
+            return losses
+        return {name: change(term) for name, term in losses.items()}
 
-    monkeypatch.setattr(ESPVRTagger, "batch_losses", spoilt)
+    monkeypatch.setattr(ESPVRTagger, "losses", spoilt)
 
 
 def train(trainer: ModelTrainer, folder: Path, weights: Weights, **arguments: Any) -> dict[str, Any]:
@@ -126,7 +128,7 @@ def test_long_posts_are_cut_and_posts_without_an_id_are_shown_by_their_text(
     corpus = Corpus(train=[Sentence("kevin sings"), long], dev=[Sentence("hi kevin")], test=[Sentence("hi")])
     weights = Weights()
     tagger = build(regions="none")
-    monkeypatch.setattr(ESPVRTagger, "batch_losses", lambda _, posts: torch.full((len(posts),), float("nan")))
+    monkeypatch.setattr(ESPVRTagger, "losses", lambda _, posts: {"tags": torch.full((len(posts),), float("nan"))})
     with pytest.raises(TrainingError) as raised:
         train(ModelTrainer(tagger, corpus), tmp_path, weights)
     shown = str(raised.value).splitlines()[1:]

@@ -1,0 +1,176 @@
+"""One contract for every registered model, on top of Flair's: a model that passes it is done."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from flair.data import Corpus, Sentence
+from flair.nn import Classifier
+from flair.trainers.plugins import TrainerPlugin
+
+from flair_espvr import MultimodalTagger, list_models
+from flair_espvr.errors import ConfigurationError, UnsafeModelError
+from flair_espvr.models.registry import model_class
+from flair_espvr.training.trainer.resume import ResumableTrainer
+
+pytestmark = pytest.mark.parametrize("name", list_models())
+
+Build = Callable[..., MultimodalTagger]
+
+
+class Killed(Exception):  # noqa: N818 - no error
+    """Ends a training as a kill would."""
+
+
+class Kill(TrainerPlugin):
+    def __init__(self, *, armed: bool) -> None:
+        super().__init__()
+        self.armed = armed
+
+    @TrainerPlugin.hook  # type: ignore[untyped-decorator]
+    def before_training_epoch(self, epoch: int, **_: Any) -> None:
+        if self.armed and epoch == 3:
+            raise Killed
+
+
+def found(tagger: Classifier[Sentence], posts: list[Sentence]) -> list[list[tuple[Any, ...]]]:
+    tagger.predict(posts, label_name="found")
+    return [
+        [
+            (label.unlabeled_identifier, label.value, round(label.score, 5), str(label.metadata.get("region")))
+            for label in post.get_labels("found")
+        ]
+        for post in posts
+    ]
+
+
+def learn(tagger: MultimodalTagger, posts: list[Sentence], steps: int = 150) -> list[dict[str, float]]:
+    """Fits the tagger to a few posts; gives the terms of the loss at each step."""
+    optimizer = torch.optim.Adam(tagger.parameters(), lr=5e-3)
+    tagger.train()
+    terms = []
+    for _ in range(steps):
+        loss, words = tagger.forward_loss(posts)
+        optimizer.zero_grad()
+        (loss / words).backward()
+        optimizer.step()
+        terms.append({name: float(term) for name, term in tagger.last_losses.items()})
+    tagger.eval()
+    return terms
+
+
+@pytest.fixture
+def trained(name: str, build: Build, posts: list[Sentence]) -> MultimodalTagger:
+    tagger = build(name)
+    learn(tagger, posts, steps=30)
+    return tagger
+
+
+def test_every_way_of_saving_and_loading_gives_the_same_tagger(
+    name: str, trained: MultimodalTagger, posts: list[Sentence], tmp_path: Path
+) -> None:
+    expected = found(trained, posts)
+    assert any(expected)
+    trained.save(tmp_path / "model.pt")
+    trained.save_pretrained(tmp_path / "export", include_backbone=trained.region_embeddings is not None)
+    kind = model_class(name)
+    for loaded in (
+        kind.load(tmp_path / "model.pt"),
+        MultimodalTagger.load(tmp_path / "model.pt"),
+        kind.from_pretrained(tmp_path / "export"),
+        MultimodalTagger.from_pretrained(tmp_path / "export"),
+        Classifier.load(tmp_path / "model.pt"),
+    ):
+        assert type(loaded) is kind
+        assert loaded.config == trained.config
+        assert found(loaded, posts) == expected
+    for other in set(list_models()) - {name}:
+        with pytest.raises(UnsafeModelError, match=f"holds a {kind.__name__}, not a {model_class(other).__name__}"):
+            model_class(other).load(tmp_path / "model.pt")
+
+
+def test_a_post_gets_what_it_gets_alone(name: str, trained: MultimodalTagger, posts: list[Sentence]) -> None:
+    """With image and caption, without either, in batches of any size."""
+    for post, image in zip(posts, [*[None] * 4, *["gone.jpg"] * 4], strict=True):
+        if image is not None and not post.has_metadata("image"):
+            post.add_metadata("image", image)
+    together = found(trained, posts)
+    alone = [row for post in posts for row in found(trained, [post])]
+    assert [[entity[:2] for entity in row] for row in alone] == [[entity[:2] for entity in row] for row in together]
+    for one, other in zip(alone, together, strict=True):
+        assert [entity[2] for entity in one] == pytest.approx([entity[2] for entity in other], abs=2e-3)
+
+
+def test_images_are_used_and_never_needed(
+    name: str, trained: MultimodalTagger, posts: list[Sentence], pictures: list[Path]
+) -> None:
+    def emissions(image: Path | None, beside: list[Sentence]) -> torch.Tensor:
+        post = Sentence(["mary", "is", "in", "oakland"])
+        if image is not None:
+            post.add_metadata("image", image)
+        with torch.no_grad():
+            return trained([post, *beside])[0].emissions[0, :4]
+
+    without = emissions(None, [])
+    torch.testing.assert_close(emissions(None, posts[:2]), without, rtol=1e-4, atol=1e-4)  # next to posts with images
+    assert trained.config.reads_images == (not torch.allclose(emissions(pictures[0], []), without, atol=1e-4))
+
+
+def test_every_term_of_the_loss_falls(name: str, build: Build, posts: list[Sentence]) -> None:
+    terms = learn(build(name, dropout=0.0), posts)
+    assert terms[0].keys() == terms[-1].keys() >= {"tags"}
+    for term, before in terms[0].items():
+        assert terms[-1][term] < 0.7 * before, term
+    assert set(build(name).network.loss_weights) <= set(terms[0])
+
+
+def test_a_resumed_run_ends_as_a_whole_one(name: str, build: Build, corpus: Corpus[Sentence], tmp_path: Path) -> None:
+    start = build(name)
+    weights = {key: value.clone() for key, value in start.state_dict().items()}
+    ends = []
+    for run, armed in (("whole", False), ("killed", True), ("killed", False)):
+        torch.manual_seed(4)
+        tagger = build(name)
+        tagger.load_state_dict(weights)
+        trainer = ResumableTrainer(tagger, corpus)
+        arguments: dict[str, Any] = {"learning_rate": 1e-3, "mini_batch_size": 4, "max_epochs": 3}
+        arguments["plugins"] = [Kill(armed=armed)]
+        try:
+            trainer.fine_tune(tmp_path / run, use_final_model_for_eval=False, save_final_model=False, **arguments)
+        except Killed:
+            continue
+        ends.append(torch.cat([value.detach().flatten() for value in trainer.model.state_dict().values()]))
+    whole, resumed = ends
+    assert torch.equal(whole, resumed)
+    assert not torch.equal(whole, torch.cat([value.flatten() for value in weights.values()]))
+
+
+def test_odd_posts(name: str, trained: MultimodalTagger) -> None:
+    odd = [Sentence("       "), Sentence(["\u200b"]), Sentence(["mary"] * 60), Sentence(["oakland"])]
+    odd[3].add_metadata("image", b"no image")
+    odd[3].add_metadata("caption", "")
+    for row in found(trained, odd):
+        assert all(0.0 <= score <= 1.0 for _, _, score, _ in row)
+
+
+def test_unknown_and_wrong_hyperparameters_are_named(name: str, build: Build) -> None:
+    with pytest.raises(ConfigurationError, match="no_such_thing: no such argument"):
+        build(name, no_such_thing=1)
+    if "hidden_size" in model_class(name).config_class.model_fields:
+        with pytest.raises(ConfigurationError, match="hidden_size=-1"):
+            build(name, hidden_size=-1)
+
+
+def test_a_model_that_reads_images_says_so_where_there_are_none(name: str, build: Build) -> None:
+    config = build(name).config
+    try:
+        config.without_images()
+    except ValueError:
+        with pytest.raises(ConfigurationError, match="region_embeddings"):
+            build(name, region_embeddings=None)
+        return
+    tagger = build(name, region_embeddings=None)
+    assert tagger.region_embeddings is None
+    assert not tagger.config.reads_images
