@@ -1,6 +1,5 @@
 """Atomic writes of files and folders: a kill or a full disk leaves the old content or the new, never half."""
 
-import ctypes
 import os
 import shutil
 import tempfile
@@ -46,8 +45,8 @@ def write_text(path: str | Path, text: str) -> None:
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """An empty folder that takes the place of `path` as a whole, and only when the block ends without an error.
 
-    An older folder of that name stays as it was until then, and is removed after. On Linux the two change places in one
-    step. On systems without such a step, a kill between two renames leaves the old folder beside, as `.NAME.*.old`.
+    An older folder of that name stays as it was until then, and is removed after. Between two renames no folder of that
+    name is there, but never half of one; a kill at that moment leaves the old folder beside, whole, as `.NAME.*.old`.
 
     Args:
         path: the folder to make; the one above it must exist.
@@ -82,22 +81,10 @@ def _exchange(new: Path, path: Path) -> None:
     if not path.exists():
         new.rename(path)
         return
-    if _exchanged_in_one_step(new, path):
-        return
     old = new.with_suffix(".old")
     path.rename(old)
     new.rename(path)
     old.rename(new)
-
-
-def _exchanged_in_one_step(one: Path, other: Path) -> bool:
-    """Whether the system could swap two names (Linux: renameat2 with RENAME_EXCHANGE, which Python does not offer)."""
-    rename = getattr(ctypes.CDLL(None), "renameat2", None)
-    at_working_folder, exchange = -100, 2
-    return (
-        rename is not None
-        and rename(at_working_folder, os.fsencode(one), at_working_folder, os.fsencode(other), exchange) == 0
-    )
 
 
 def _umask() -> int:

@@ -2,7 +2,9 @@
 
 import itertools
 import multiprocessing
+import os
 import random
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,9 @@ def file_content(path: Path) -> list[bytes]:
 
 
 def folder_content(path: Path) -> list[bytes]:
+    """Of the folder, or of the old one where the new one had not taken its name yet."""
+    if not path.exists():
+        (path,) = path.parent.glob(f".{path.name}.*.old")
     return [(path / str(part)).read_bytes() for part in range(PARTS)]
 
 
@@ -62,6 +67,28 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new(tmp_path: Path, write: A
         assert len(set(found)) == 1
 
 
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_kill_between_the_renames_of_a_folder_leaves_a_whole_one(tmp_path: Path, times: int) -> None:
+    """Killed in place of its n-th rename: the old folder out of the way, the new one in, the old one to be removed."""
+    write_folder(tmp_path / "result", b"a")
+    child = os.fork()
+    if not child:
+        try:
+            calls, real = itertools.count(1), os.rename
+
+            def kill(*arguments: Any) -> None:
+                if next(calls) == times:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                real(*arguments)
+
+            os.rename = kill
+            write_folder(tmp_path / "result", b"b")
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert folder_content(tmp_path / "result") == [(b"b" if times == 3 else b"a") * 1_000] * PARTS
+
+
 def test_an_error_leaves_the_old_folder_and_nothing_beside_it(tmp_path: Path) -> None:
     write_folder(tmp_path / "result", b"a")
     with pytest.raises(FileNotFoundError), atomic_folder(tmp_path / "result") as folder:
@@ -70,10 +97,7 @@ def test_an_error_leaves_the_old_folder_and_nothing_beside_it(tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["result"]
 
 
-@pytest.mark.parametrize("in_one_step", [True, False])
-def test_a_folder_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_one_step: bool) -> None:
-    if not in_one_step:  # as on systems that cannot swap two names
-        monkeypatch.setattr(files, "_exchanged_in_one_step", lambda one, other: False)
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     (tmp_path / "result").mkdir()
     (tmp_path / "result" / "old").touch()
     write_folder(tmp_path / "result", b"a")
