@@ -39,11 +39,13 @@ setup(
         "flair_espvr.resources.quickstart": ["*.txt", "*.tsv", "images/*"],
     },
     install_requires=[
+        "filelock>=3.32.7",
         "flair>=0.15.1,<0.16",
         "huggingface_hub>=0.30,<1",
         "jinja2>=3.1",
         "lmdb>=1.4",
         "matplotlib>=3.8",
+        "more-itertools>=8.13",
         "numpy>=1.26",
         "pillow>=10.1",
         "pydantic>=2.7",

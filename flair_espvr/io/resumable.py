@@ -2,10 +2,9 @@
 
 While `result.jsonl` is written there are `result.jsonl.part`, with what is done, and `result.jsonl.part.journal`, with
 a line of JSON for the settings and one for each step, which says how long the part was after it. What a kill left
-beyond that is cut off.
+beyond that is cut off. `result.jsonl.part.lock` keeps other processes out of all three.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.io.locks import LockedError, ProcessLock
 
 _BYTES = "bytes"
 
@@ -43,8 +43,8 @@ class ResumableFile:
         self.part = self.path.with_name(self.path.name + ".part")
         self.journal = self.path.with_name(self.path.name + ".part.journal")
         with ExitStack() as files:
+            files.enter_context(_lock(self.part))  # before a file is opened: until then another process may rename it
             self._part = files.enter_context(open(self.part, "ab", buffering=0))
-            _lock(self._part, self.part)
             self._journal = files.enter_context(open(self.journal, "a+b", buffering=0))
             self.notes = self._recover(json.loads(json.dumps(settings)))
             self._files = files.pop_all()
@@ -100,11 +100,11 @@ class ResumableFile:
         return [step for step, _ in steps]
 
 
-def _lock(file: FileIO, path: Path) -> None:
+def _lock(part: Path) -> ProcessLock:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ConfigurationError(f"{path}: another process is writing this file") from None
+        return ProcessLock(part.with_name(part.name + ".lock"))
+    except LockedError:
+        raise ConfigurationError(f"{part}: another process is writing this file") from None
 
 
 def _read_journal(file: FileIO) -> tuple[dict[str, Any], list[tuple[dict[str, Any], int]]]:

@@ -1,9 +1,11 @@
 """A result file cut off anywhere, or left by a killed process, is continued without a byte lost or doubled."""
 
 import itertools
+import multiprocessing
 import os
 import resource
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,45 @@ def test_one_process_writes(tmp_path: Path) -> None:
     with ResumableFile(tmp_path / "result", SETTINGS), pytest.raises(ConfigurationError, match="another process"):
         ResumableFile(tmp_path / "result", SETTINGS)
     assert write(tmp_path / "result") == 0
+
+
+def test_a_second_process_is_kept_out_until_the_file_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the renaming and the removal of the journal there is no part, and a second run would begin one."""
+    refused = []
+
+    def rename_and_try(source: Path, target: Path) -> None:
+        os.rename(source, target)
+        with pytest.raises(ConfigurationError, match="another process"):
+            ResumableFile(target, SETTINGS)
+        refused.append(target)
+
+    monkeypatch.setattr(os, "replace", rename_and_try)
+    assert write(tmp_path / "result") == 0
+    assert refused == [tmp_path / "result"]
+    assert (tmp_path / "result").read_bytes() == b"".join(STEPS)
+    assert list(tmp_path.iterdir()) == [tmp_path / "result"]
+
+
+def test_processes_that_write_one_file_all_the_time_leave_it_whole(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=write_again_and_again, args=(tmp_path / "result",)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    while any(process.is_alive() for process in processes):
+        if (tmp_path / "result").exists():
+            assert (tmp_path / "result").read_bytes() == b"".join(STEPS)
+    assert [process.exitcode for process in processes] == [0] * 3
+    assert list(tmp_path.iterdir()) == [tmp_path / "result"]
+
+
+def write_again_and_again(path: Path) -> None:
+    finished = 0
+    while finished < 15:
+        with suppress(ConfigurationError):
+            write(path)
+            finished += 1
 
 
 def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:

@@ -135,8 +135,6 @@ def test_a_store_with_a_header_that_claims_too_much(store_bytes: bytes, tmp_path
         ("a page size of 3 bytes", 16 + 24, b"\x03\0\0\0"),
         ("a last page beyond its end", 16 + 24 + 96, b"\xff" * 4),
         ("another version", 16 + 4, b"\x09\0\0\0"),
-        ("values of another kind", 16 + 24 + 48 + 4, b"\x04\0"),
-        ("a root that is no page", 16 + 24 + 48 + 40, b"\xfe" * 8),
     ],
 )
 def test_first_pages_of_a_store(

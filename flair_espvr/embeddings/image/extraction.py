@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
+from more_itertools import chunked
 from tqdm import tqdm
 
 from flair_espvr.embeddings.image.backbone import Backbone
@@ -16,8 +15,6 @@ from flair_espvr.errors import BadPictureError
 from flair_espvr.images.store.region_store import RegionStore
 from flair_espvr.images.worker_pool import WorkerPool
 from flair_espvr.images.worker_tasks import crashed, key_and_pixels_or_error, key_or_error
-
-_Item = TypeVar("_Item")
 
 
 @dataclass
@@ -75,7 +72,7 @@ def extract_regions(
         decoded = pool.map(decode, missing, crashed=crashed)
         with tqdm(desc="Computing regions", total=len(missing), unit="picture", disable=not progress) as bar:
             computed = _computed(decoded, backbone, done, device=device, at_once=at_once, bar=bar)
-            for batch in _batches(computed, batch_size):
+            for batch in chunked(computed, batch_size):
                 store.put_many(dict(batch))
                 done.added += len(batch)
     return done
@@ -119,7 +116,7 @@ def _computed(
     bar: tqdm,
 ) -> Iterator[tuple[bytes, np.ndarray]]:
     """Content key and features (1+R,Dv) of each good picture, as soon as `at_once` of them have been decoded."""
-    for part in _batches(decoded, at_once):
+    for part in chunked(decoded, at_once):
         squares: dict[bytes, np.ndarray] = {}
         for path, result in part:
             if isinstance(result, BadPictureError):
@@ -130,9 +127,3 @@ def _computed(
         if squares:
             pixels = torch.from_numpy(np.stack(list(squares.values())))
             yield from zip(squares, backbone.encode(pixels, device).cpu().numpy(), strict=True)
-
-
-def _batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch

@@ -4,18 +4,18 @@ LMDB lets a process open an environment once only, forbids its use after a fork,
 every page that was read as resident memory. None of this should trouble who reads a store.
 """
 
-import fcntl
 import os
+import struct
 import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 import lmdb
 
-from flair_espvr.images.store.lmdb_pages import check_header, check_pages
+from flair_espvr.io.locks import ProcessLock
 
 _Result = TypeVar("_Result")
 
@@ -26,15 +26,8 @@ _WRITER_FILE = "writer.lock"
 _FIRST_MAP_BYTES = 64 * 1024 * 1024
 _MAX_READERS = 1024
 
-_SNAPSHOTS = 100
-"""How many states of a file that changes all the time are tried until one stays long enough to be checked."""
-
 _REMAP_BYTES = 256 * 1024 * 1024
 """After reading this much the file is mapped anew, which gives the memory of the pages read so far back."""
-
-
-class WriterLockedError(Exception):
-    """Another process is the folder's writer; the argument is what is known of it."""
 
 
 class LmdbEnvironment:
@@ -47,25 +40,23 @@ class LmdbEnvironment:
         self._folder = folder
         self._lock = threading.RLock()
         self._environment: lmdb.Environment | None = None
-        self._writer_file: BinaryIO | None = None
+        self._writer: ProcessLock | None = None
         self._unreleased_bytes = 0
-        self._checked = False
 
     @property
     def is_writer(self) -> bool:
         """Whether this process holds the folder's writer lock."""
-        return self._writer_file is not None
+        return self._writer is not None
 
     def become_writer(self) -> None:
         """Takes the folder's writer lock, which the system takes back when the process ends, however it ends.
 
         Raises:
-            WriterLockedError: another process has it.
+            LockedError: another process has it; the argument says which.
         """
         with self._lock:
-            if self._writer_file is None:
-                self._writer_file = _lock_for_writing(self._folder / _WRITER_FILE)
-                weakref.finalize(self, self._writer_file.close)
+            if self._writer is None:
+                self._writer = ProcessLock(self._folder / _WRITER_FILE)
                 self._unmap()  # an environment opened for reading stays so
 
     def read(self, work: Callable[[lmdb.Transaction], tuple[_Result, int]]) -> _Result:
@@ -97,30 +88,28 @@ class LmdbEnvironment:
         """Lets go of file, map and writer lock; the next use opens the file again."""
         with self._lock:
             self._unmap()
-            if self._writer_file is not None:
-                self._writer_file.close()
-                self._writer_file = None
+            if self._writer is not None:
+                self._writer.release()
+                self._writer = None
 
     def after_fork(self) -> None:
         """In a child process: lets go of all that is the parent's.
 
-        The inherited environment shares the parent's slot in LMDB's table of readers, and an inherited writer lock
-        would outlive the parent.
+        The inherited environment shares the parent's slot in LMDB's table of readers; the writer lock stays with the
+        parent.
         """
         if self._environment is not None:
             self._environment.close()
-        if self._writer_file is not None:
-            self._writer_file.close()
         self._lock = threading.RLock()  # a thread of the parent may have held the old one
         self._environment = None
-        self._writer_file = None
+        self._writer = None
         self._unreleased_bytes = 0
 
     def _mapped(self) -> lmdb.Environment:
         if self._environment is None:
             lock_file = self._folder / _LOCK_FILE
-            self._check_header()
-            environment = lmdb.open(
+            _check_length(self._folder / DATA_FILE)
+            self._environment = lmdb.open(
                 str(self._folder),
                 create=self.is_writer,
                 readonly=not self.is_writer,
@@ -130,31 +119,7 @@ class LmdbEnvironment:
                 max_readers=_MAX_READERS,
                 readahead=True,  # values are large and whole: without it, a cold one comes in page by page
             )
-            if not self._checked:
-                try:
-                    self._check_pages(environment)
-                except BaseException:
-                    environment.close()
-                    raise
-                self._checked = True
-            self._environment = environment
         return self._environment
-
-    def _check_header(self) -> None:
-        """A damaged or foreign file would end the process, be it while LMDB opens it."""
-        data = self._folder / DATA_FILE
-        if data.exists() and data.stat().st_size:  # else LMDB is about to make it
-            with data.open("rb") as file:
-                check_header(file.fileno())
-
-    def _check_pages(self, environment: lmdb.Environment) -> None:
-        """Once per process: what is added later is written by LMDB itself."""
-        with (self._folder / DATA_FILE).open("rb") as file:
-            for _ in range(_SNAPSHOTS):
-                with environment.begin() as transaction:
-                    if check_pages(file.fileno(), transaction.id()):
-                        return
-        raise lmdb.CorruptedError("the file is damaged, or another process changes it too fast to be checked")
 
     def _unmap(self) -> None:
         if self._environment is not None:
@@ -199,22 +164,39 @@ class _Registry:
 
 
 _registry = _Registry()
-os.register_at_fork(after_in_child=_registry.after_fork)
+if hasattr(os, "register_at_fork"):  # Windows forks no processes
+    os.register_at_fork(after_in_child=_registry.after_fork)
 
 
-def _lock_for_writing(path: Path) -> BinaryIO:
-    file = open(path, "a+b")  # noqa: SIM115  # stays open as long as the lock is held
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        holder = file.read(100).decode(errors="replace").strip()
-        file.close()
-        raise WriterLockedError(holder) from None
-    except BaseException:
-        file.close()
-        raise
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {os.uname().nodename}".encode())
-    file.flush()
-    return file
+_META_PAGE = struct.Struct("<16x II 16x I 92x Q")
+"""How each of a file's first two pages begins, on a 64-bit machine: magic, version, bytes a page, last page in use."""
+
+_MAGIC = 0xBEEFC0DE
+_PAGE_BYTES = {1 << power for power in range(9, 17)}
+
+
+def _check_length(data: Path) -> None:
+    """Refuse a foreign file and one that is shorter than it says, of which LMDB would read pages that are not there.
+
+    Args:
+        data: `data.mdb`; one that is absent or empty is one that LMDB is about to make.
+
+    Raises:
+        lmdb.CorruptedError: the file is cut off, damaged in its first pages or no LMDB file.
+    """
+    length = data.stat().st_size if data.exists() else 0
+    if not length:
+        return
+    page_bytes = needed = 0
+    with data.open("rb") as file:
+        for start in (0, 1):
+            file.seek(start * page_bytes)
+            content = file.read(_META_PAGE.size)
+            if len(content) < _META_PAGE.size:
+                raise lmdb.CorruptedError("the file is cut off in its first pages")
+            magic, _, page_bytes, last_page = _META_PAGE.unpack(content)
+            if magic != _MAGIC or page_bytes not in _PAGE_BYTES:
+                raise lmdb.CorruptedError("the file is damaged: it does not begin as LMDB's files do")
+            needed = max(needed, (last_page + 1) * page_bytes)
+    if length < needed:
+        raise lmdb.CorruptedError(f"the file is cut off: {length:,} of {needed:,} bytes")

@@ -37,4 +37,5 @@ def _after_fork() -> None:
     _background = _Background()  # a child process has none of its parent's threads
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # Windows forks no processes
+    os.register_at_fork(after_in_child=_after_fork)

@@ -3,7 +3,7 @@
 A store is a folder with an LMDB database. Under a picture's content key lies one value: float16, little-endian, the
 pooled vector and then the grid, row-major, followed by the CRC-32 of these bytes. Under `_HEADER_KEY` lies the
 `RegionHeader` as JSON. Values are only ever added. Each addition is a transaction that is on disk when it returns, so a
-process killed at any moment leaves a whole store.
+process killed at any moment leaves a whole store. The checksum is compared whenever a value is read.
 """
 
 import json
@@ -18,11 +18,13 @@ from typing import Any
 
 import lmdb
 import numpy as np
+from more_itertools import chunked
 
 from flair_espvr.errors import RegionStoreError
 from flair_espvr.images.loading import KEY_BYTES
 from flair_espvr.images.store.header import RegionHeader
-from flair_espvr.images.store.lmdb_environment import DATA_FILE, WriterLockedError, environment_of
+from flair_espvr.images.store.lmdb_environment import DATA_FILE, environment_of
+from flair_espvr.io.locks import LockedError
 
 _HEADER_KEY = b"header"
 _CHECKSUM_BYTES = 4
@@ -111,7 +113,7 @@ class RegionStore:
             The features, float16 (N,1+R,Dv), zeros where a picture is not here, and which were found, bool (N,).
 
         Raises:
-            RegionStoreError: a value has not the length that the header says.
+            RegionStoreError: a value is damaged: it has another length than the header says, or fails its checksum.
         """
         shape = (len(keys), *self.header.shape)
         values = np.empty(shape, dtype=np.float16) if out is None else out
@@ -159,7 +161,7 @@ class RegionStore:
     def verify(self) -> list[str]:
         """Reads every value and names each that is damaged: of wrong length, failing its checksum, or not finite."""
         problems = []
-        for keys in _chunks(self.keys(), _CHUNK):
+        for keys in chunked(self.keys(), _CHUNK):
             problems += self._read(partial(self._problems, keys))
         return problems
 
@@ -199,13 +201,17 @@ class RegionStore:
         return payload + zlib.crc32(payload).to_bytes(_CHECKSUM_BYTES, "little")
 
     def _decoded(self, key: bytes, stored: bytes | memoryview) -> np.ndarray:
-        """The features in a stored value, (1+R,Dv), as a view of it."""
+        """The features in a stored value, (1+R,Dv), as a view of it, after a look at its length and checksum."""
         rows, dim = self.header.shape
         expected = 2 * rows * dim + _CHECKSUM_BYTES
         if len(stored) != expected:
             raise RegionStoreError(
                 f"{self.folder}: the value of {key.hex()} has {len(stored):,} bytes, not {expected:,}; "
                 "see `flair-espvr regions verify`"
+            )
+        if zlib.crc32(stored[:-_CHECKSUM_BYTES]) != int.from_bytes(stored[-_CHECKSUM_BYTES:], "little"):
+            raise RegionStoreError(
+                f"{self.folder}: the value of {key.hex()} fails its checksum; see `flair-espvr regions verify`"
             )
         return np.frombuffer(stored, dtype="<f2", count=rows * dim).reshape(rows, dim)
 
@@ -219,9 +225,7 @@ class RegionStore:
             except RegionStoreError as error:
                 problems.append(str(error))
                 continue
-            if zlib.crc32(stored[:-_CHECKSUM_BYTES]) != int.from_bytes(stored[-_CHECKSUM_BYTES:], "little"):
-                problems.append(f"{self.folder}: the value of {key.hex()} fails its checksum")
-            elif not np.isfinite(features).all():
+            if not np.isfinite(features).all():
                 problems.append(f"{self.folder}: the value of {key.hex()} is not finite")
         return problems, read_bytes
 
@@ -252,7 +256,7 @@ class RegionStore:
         """Turns what LMDB and the file system raise into the one error of a store."""
         try:
             yield
-        except WriterLockedError as error:
+        except LockedError as error:
             raise RegionStoreError(
                 f"{self.folder}: another process is adding to this store ({error}). Open it with read_only=True, wait, "
                 "or write to a store of its own and join them with `flair-espvr regions merge`"
@@ -270,7 +274,7 @@ def merge_stores(target: RegionStore, sources: Sequence[RegionStore]) -> Iterato
     for source in sources:
         if differences := source.header.differences(target.header, here=str(source.folder), there=str(target.folder)):
             raise RegionStoreError(f"{source.folder}: the store holds features of another kind: {differences}")
-        for keys in _chunks(source.keys(), _CHUNK):
+        for keys in chunked(source.keys(), _CHUNK):
             values, _ = source.get_many(keys)
             target.put_many(dict(zip(keys, values, strict=True)))
             yield len(keys)
@@ -282,14 +286,3 @@ def _keys_after(transaction: lmdb.Transaction, last: bytes) -> tuple[list[bytes]
     if not cursor.set_range(last + b"\0"):
         return [], 0
     return [bytes(key) for key in islice(cursor.iternext(values=False), 4096)], 0
-
-
-def _chunks(keys: Iterator[bytes], size: int) -> Iterator[list[bytes]]:
-    chunk = []
-    for key in keys:
-        chunk.append(key)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

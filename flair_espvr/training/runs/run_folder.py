@@ -1,6 +1,5 @@
 """The folder of one run: which file is what, and when the run is done."""
 
-import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from flair_espvr.evaluation.evaluate import Evaluation
 from flair_espvr.evaluation.predictions_file import write_predictions
 from flair_espvr.evaluation.scores import Score, Scores
 from flair_espvr.io.atomic import write_text
+from flair_espvr.io.locks import LockedError, ProcessLock
 from flair_espvr.training.recipes.recipe import Recipe
 
 TEST = "test"
@@ -82,11 +82,11 @@ class RunFolder:
             RunIsLockedError: another process is at it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / ".lock", "ab") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunIsLockedError(f"{self.path}: another process is making this run") from None
+        try:
+            lock = ProcessLock(self.path / ".lock")
+        except LockedError:
+            raise RunIsLockedError(f"{self.path}: another process is making this run") from None
+        with lock:
             yield
 
     def predictions(self, evaluation: str = TEST) -> Path:
