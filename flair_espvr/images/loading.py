@@ -4,7 +4,6 @@ import io
 import os
 import stat
 import warnings
-from collections import OrderedDict
 from hashlib import blake2b
 from pathlib import Path
 from typing import TypeAlias
@@ -13,6 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from flair_espvr.errors import BadPictureError
+from flair_espvr.io.recent import Recent
 
 PictureSource: TypeAlias = str | Path | bytes | Image.Image
 """What a sentence may carry as its picture: a path, the bytes of a picture file, or an opened picture."""
@@ -35,6 +35,11 @@ _FIRST_BYTES = {
     "BMP": (b"BM",),
     "TIFF": (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
 }
+
+# Pillow warns about sizes that are judged here, and about oddities (EXIF, palettes) that it nevertheless reads. The
+# filter for its modules is set once: changing filters around each picture would change them for other threads too.
+for _category in (UserWarning, Image.DecompressionBombWarning):
+    warnings.filterwarnings("ignore", category=_category, module=r"PIL\.")
 
 _NO_SOURCE = "a picture is a path, bytes or a PIL image, not {}"
 
@@ -77,16 +82,13 @@ def load_picture(
         BadPictureError: whatever is wrong with the picture; `reason` says what.
     """
     try:
-        # Pillow warns about sizes we judge ourselves and about oddities (EXIF, palettes) that it nevertheless reads.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = _open(source, max_bytes)
-            width, height = image.size
-            if width * height > max_pixels:
-                raise _bad(source, f"{width} x {height} pixels, more than the limit of {max_pixels:,}")
-            if shrink_to is not None and not isinstance(source, Image.Image):
-                image.draft(None, (2 * shrink_to, 2 * shrink_to))
-            return _upright(_to_rgb(_loaded(image)), image)
+        image = _open(source, max_bytes)
+        width, height = image.size
+        if width * height > max_pixels:
+            raise _bad(source, f"{width} x {height} pixels, more than the limit of {max_pixels:,}")
+        if shrink_to is not None and not isinstance(source, Image.Image):
+            image.draft(None, (2 * shrink_to, 2 * shrink_to))
+        return _upright(_to_rgb(_loaded(image)), image)
     except BadPictureError:
         raise
     except Exception as error:  # a decoder fed arbitrary bytes raises nearly everything, from EOFError to struct.error
@@ -172,8 +174,7 @@ class _FileKeys:
     """Content keys of files already read, the `limit` last used; a file that changed is a new entry."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._keys: OrderedDict[tuple[str, int, int], bytes] = OrderedDict()
+        self._keys: Recent[tuple[str, int, int], bytes] = Recent(limit)
 
     def key(self, path: str | Path) -> bytes:
         try:
@@ -181,11 +182,8 @@ class _FileKeys:
             seen = (os.path.abspath(path), status.st_size, status.st_mtime_ns)
         except (OSError, ValueError):
             return content_key(picture_bytes(path))  # which says what is wrong
-        # Each of these steps is whole: threads may do them at the same time.
-        key = self._keys.pop(seen, None) or content_key(picture_bytes(path))
-        self._keys[seen] = key
-        if len(self._keys) > self._limit:
-            self._keys.popitem(last=False)
+        key = self._keys.get(seen) or content_key(picture_bytes(path))
+        self._keys.put(seen, key)
         return key
 
 

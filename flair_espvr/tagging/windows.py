@@ -10,6 +10,7 @@ import flair
 from flair.data import Sentence
 from flair.nn import Classifier
 
+from flair_espvr.data.metadata import IMAGE_ERROR, metadata_or_none
 from flair_espvr.models.batching import WINDOW_BATCHES
 from flair_espvr.models.inference import mixed_precision
 from flair_espvr.tagging.sources import UntaggedPost
@@ -91,9 +92,13 @@ class PostTagging:
         self.entities += sum(len(sentence.get_spans(self._tagger.label_type)) for sentence in sentences)
         for post in window:
             self._digest.update(_fingerprint(post))
-        regions = getattr(self._tagger, "region_embeddings", None)
-        bad = {} if regions is None else regions.bad_pictures
-        self._new_bad_pictures = {name: reason for name, reason in bad.items() if name not in self.bad_pictures}
+        bad = {
+            str(post.image): metadata_or_none(sentence, IMAGE_ERROR)
+            for post, sentence in zip(window, sentences, strict=True)
+        }
+        self._new_bad_pictures = {
+            name: reason for name, reason in bad.items() if reason and name not in self.bad_pictures
+        }
         self.bad_pictures.update(self._new_bad_pictures)
 
 

@@ -1,6 +1,7 @@
 """Sentence -> vectors of its picture, from a frozen backbone or from a store of what it computed before."""
 
 import logging
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -15,7 +16,7 @@ from flair.data import Sentence
 from flair.embeddings import DocumentEmbeddings
 from flair.embeddings.base import register_embeddings
 
-from flair_espvr.data.metadata import IMAGE, metadata_or_none
+from flair_espvr.data.metadata import IMAGE, IMAGE_ERROR, metadata_or_none, remove_metadata
 from flair_espvr.embeddings.image.backbone import Backbone, plain_arguments
 from flair_espvr.embeddings.image.backbone_weights import Weights, read_weights
 from flair_espvr.errors import BadPictureError, ConfigurationError, RegionStoreError
@@ -23,9 +24,16 @@ from flair_espvr.images.loading import PictureSource, content_key, describe_sour
 from flair_espvr.images.store.header import RegionHeader
 from flair_espvr.images.store.read_ahead import in_background
 from flair_espvr.images.store.region_store import RegionStore
+from flair_espvr.io.recent import Recent
 from flair_espvr.nn.features import ImageFeatures
 
 log = logging.getLogger("flair.espvr.embeddings")
+
+_REMEMBERED = 10_000
+"""Unreadable pictures that are remembered: those are not read again, and named once."""
+
+_building = threading.RLock()
+"""Held while a backbone is built or a store is opened for writing; not an attribute, which could not be pickled."""
 
 DEFAULT_BACKBONE = "swin_large_patch4_window12_384.ms_in22k_ft_in1k"
 """The backbone of the paper (section 3.2)."""
@@ -87,9 +95,10 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         self.model_arguments = dict(model_arguments or {})
         self.batch_size = batch_size
         self.on_bad_image = on_bad_image
-        self.bad_pictures: dict[str, str] = {}
-        """Pictures taken for no picture so far: how messages name them -> the reason."""
-        self._bad_keys: dict[bytes, BadPictureError] = {}
+        self._bad_keys: Recent[bytes, str] = Recent(_REMEMBERED)
+        """Why the pictures with these content keys cannot be read: they are not tried again."""
+        self._named: Recent[str, bool] = Recent(_REMEMBERED)
+        """Pictures that a warning has named."""
         self._backbone: Backbone | None = None
         self._weights: Weights | None = None
         self._header: RegionHeader | None = None
@@ -144,7 +153,8 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
     def regions(self, sentences: Sequence[Sentence]) -> ImageFeatures:
         """The pictures of B sentences; nothing is put on the sentences.
 
-        A picture that several sentences share is read and computed once.
+        A picture that several sentences share is read and computed once. Where one cannot be read, the reason stands in
+        the sentence's metadata under `"image_error"` afterwards, and nowhere where it can.
 
         Raises:
             BadPictureError: a picture cannot be read and `on_bad_image` is `"raise"`.
@@ -158,6 +168,9 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         rows[-1] = 0  # stands for no picture
         usable = self._fill(rows[:-1], wanted, sources)
         places: dict[bytes | None, int] = {key: place for place, key in enumerate(wanted) if usable[place]}
+        for sentence, key in zip(sentences, keys, strict=True):
+            if key is not None and key not in places:
+                self._ignore(sentence, BadPictureError(describe_source(sources[key]), self._bad_keys.get(key) or ""))
         chosen = [places.get(key, len(wanted)) for key in keys]
         present = [place < len(wanted) for place in chosen]
         # Where every sentence has a picture of its own, the rows stand in place already.
@@ -227,17 +240,20 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
 
     def _key(self, sentence: Sentence) -> bytes | None:
         """The content key of a sentence's picture, None without a usable one."""
+        remove_metadata(sentence, IMAGE_ERROR)  # of an earlier call: the file may have been mended
         source = metadata_or_none(sentence, IMAGE)
         if source is None:
             return None
         try:
             key = content_key(source)
-            if key in self._bad_keys:
-                raise BadPictureError(describe_source(source), self._bad_keys[key].reason)
-            return key
         except BadPictureError as error:
-            self._give_up(error)
+            self._ignore(sentence, error)
             return None
+        reason = self._bad_keys.get(key)
+        if reason is not None:
+            self._ignore(sentence, BadPictureError(describe_source(source), reason))
+            return None
+        return key
 
     def _fill(self, rows: np.ndarray, keys: Sequence[bytes], sources: Mapping[bytes, PictureSource]) -> np.ndarray:
         """Fills row n with the features of picture `keys[n]`, from the store or else computed and added to it.
@@ -264,44 +280,51 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         for key, source in sources.items():
             try:
                 squares[key] = squashed_pixels(source, size)
-            except BadPictureError as error:
-                self._bad_keys[key] = error
-                self._give_up(error)
+            except BadPictureError as error:  # the reason alone: an error holds on to the bytes that it was raised over
+                if self.on_bad_image == "raise":
+                    raise
+                self._bad_keys.put(key, error.reason)
         if not squares:
             return {}
         pixels = torch.from_numpy(np.stack(list(squares.values())))
         encoded = self._built_backbone().encode(pixels, flair.device).cpu().numpy()
         return dict(zip(squares, encoded, strict=True))
 
-    def _give_up(self, error: BadPictureError) -> None:
+    def _ignore(self, sentence: Sentence, error: BadPictureError) -> None:
+        """Leave a sentence without its picture, and say why."""
         if self.on_bad_image == "raise":
             raise error
-        if error.source not in self.bad_pictures:
-            self.bad_pictures[error.source] = error.reason
-            log.warning("Taken for no picture: %s", error)
+        sentence.add_metadata(IMAGE_ERROR, error.reason)
+        if not self._named.get(error.source):
+            self._named.put(error.source, True)
+            log.warning("Ignoring unreadable image: %s", str(error))
 
     def _writable_store(self) -> RegionStore:
-        if self._store is None or not self._store.writable:
-            assert self._store_folder is not None
-            self._store = RegionStore(self._store_folder, header=self.header, writable=True)
-        return self._store
+        with _building:
+            if self._store is None or not self._store.writable:
+                assert self._store_folder is not None
+                self._store = RegionStore(self._store_folder, header=self.header, writable=True)
+            return self._store
 
     def _built_backbone(self) -> Backbone:
-        if self._backbone is None:
-            weights, source = self._weights, "the model file's backbone"
-            if weights is None and self.checkpoint is not None:
-                weights, source = read_weights(self.checkpoint), self.checkpoint
-            backbone = Backbone(
-                self.model,
-                image_size=self._header.image_size if self._header is not None else self.image_size,
-                pretrained=self.pretrained,
-                weights=weights,
-                weights_source=source,
-                model_arguments=self.model_arguments,
-            )
-            self._agree(backbone.header, f"the backbone {self.model} built here")
-            self._backbone, self._weights = backbone, None
-        return self._backbone
+        with _building:
+            return self._backbone or self._build_backbone()
+
+    def _build_backbone(self) -> Backbone:
+        weights, source = self._weights, "the model file's backbone"
+        if weights is None and self.checkpoint is not None:
+            weights, source = read_weights(self.checkpoint), self.checkpoint
+        backbone = Backbone(
+            self.model,
+            image_size=self._header.image_size if self._header is not None else self.image_size,
+            pretrained=self.pretrained,
+            weights=weights,
+            weights_source=source,
+            model_arguments=self.model_arguments,
+        )
+        self._agree(backbone.header, f"the backbone {self.model} built here")
+        self._backbone, self._weights = backbone, None
+        return backbone
 
     def _agree(self, header: RegionHeader, owner: str) -> None:
         """Takes `header` for what the vectors depend on, unless that is known already and is something else."""

@@ -3,15 +3,18 @@
 Axis letters: B sentences, T words, S wordpieces (special tokens, caption and padding included), D state size.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
 import torch
-from tokenizers import Encoding
+from tokenizers import Encoding, Tokenizer
 from transformers import PreTrainedTokenizerBase
 from transformers.tokenization_utils_base import LARGE_INTEGER
+
+_limits = threading.Lock()
 
 Pooling = Literal["first", "last", "first_last", "mean"]
 
@@ -96,9 +99,7 @@ def _fitting_parts(
     max_caption_tokens: int | None,
 ) -> Iterator[tuple[Encoding, Encoding | None]]:
     """The wordpieces of each post and of its caption, if any of it is left, cut to what the encoder has room for."""
-    backend = tokenizer.backend_tokenizer
-    backend.no_truncation()
-    backend.no_padding()
+    backend = _unlimited(tokenizer)
     limit = tokenizer.model_max_length if tokenizer.model_max_length < LARGE_INTEGER else None
     text_parts = backend.encode_batch(list(texts), is_pretokenized=True, add_special_tokens=False)
     caption_parts = iter(
@@ -115,6 +116,20 @@ def _fitting_parts(
         if caption is None and limit is not None:
             text.truncate(max(0, limit - tokenizer.num_special_tokens_to_add(pair=False)))
         yield text, caption
+
+
+def _unlimited(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
+    """The tokenizer's backend, which neither cuts nor pads.
+
+    What changes a backend fails while another thread encodes with it, so it is changed only where something set a limit
+    before.
+    """
+    backend = tokenizer.backend_tokenizer
+    if backend.truncation is not None or backend.padding is not None:
+        with _limits:
+            backend.no_truncation()
+            backend.no_padding()
+    return backend
 
 
 def _text_word_ids(encoding: Encoding, text_length: int) -> list[int | None]:

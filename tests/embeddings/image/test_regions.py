@@ -110,7 +110,6 @@ def test_reading_ahead_reads_what_the_store_holds_and_passes_over_the_rest(full_
     assert done.wait(30)
     assert warmed[0] == content_key(pictures[2])
     assert warmed[-1] == content_key(pictures[0])
-    assert not embeddings.bad_pictures
     assert torch.equal(embeddings.regions(posts[-1:]).regions, tiny(store=full_store).regions(posts[-1:]).regions)
 
 
@@ -210,10 +209,12 @@ def test_bad_pictures_are_named_once_and_listed(tmp_path, caplog):
     embeddings = tiny()
     with caplog.at_level("WARNING", logger="flair"):
         for _ in range(2):
-            embeddings.regions([post(text), post(cut), post(text), post(cut), post(tmp_path / "none.jpg")])
+            posts = [post(text), post(cut), post(text), post(cut), post(tmp_path / "none.jpg")]
+            embeddings.regions(posts)
+            reasons = [sentence.get_metadata("image_error") for sentence in posts]
+            assert reasons[:2] == reasons[2:4]
+            assert reasons[4] == "no such file"
     assert [record.levelname for record in caplog.records] == ["WARNING"] * 3
-    assert set(embeddings.bad_pictures) == {str(text), str(cut), str(tmp_path / "none.jpg")}
-    assert embeddings.bad_pictures[str(tmp_path / "none.jpg")] == "no such file"
     with pytest.raises(BadPictureError, match=r"text\.jpg"):
         tiny(on_bad_image="raise").regions([post(text)])
     with pytest.raises(BadPictureError, match=r"cut\.png"):
