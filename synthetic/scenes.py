@@ -17,7 +17,8 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.chance import pick
-from flair_espvr.data.formats.columns import Post, write_posts
+from flair_espvr.data.formats.columns import write_posts
+from flair_espvr.data.post import Post
 from flair_espvr.io.atomic import atomic_write
 from synthetic.drawing import DRAWINGS, Box, draw_scene
 from synthetic.names import made_up_names

@@ -127,7 +127,8 @@ def _pictures_in(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
 
 
 def _pictures_of_posts(corpus: Path, images: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    from flair_espvr.data.formats.convert import read_any, split_files
+    from flair_espvr.data.formats.convert import read_any
+    from flair_espvr.data.formats.detect import split_files
     from flair_espvr.images.folder import ImageFolder
 
     folder = ImageFolder(images)

@@ -21,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the report; the exit code is 0 when nothing was found and 3 when something was."""
     from flair_espvr.data.checks import check_splits
-    from flair_espvr.data.formats.convert import read_any, split_files
+    from flair_espvr.data.formats.convert import read_any
+    from flair_espvr.data.formats.detect import split_files
 
     report = check_splits({path.name: read_any(path) for path in split_files(arguments.data_folder)})
     print(report)

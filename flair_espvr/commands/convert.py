@@ -20,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert, and say what was written and what the new format cannot say."""
-    from flair_espvr.data.formats.convert import convert_posts, format_by_suffix, format_of
+    from flair_espvr.data.formats.convert import convert_posts
+    from flair_espvr.data.formats.detect import format_by_suffix, format_of
 
     source_format = arguments.source_format or format_of(arguments.source)
     target_format = arguments.target_format or format_by_suffix(arguments.target)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from flair.data import Sentence
     from flair.nn import Classifier
 
+    from flair_espvr.data.post import Post
     from flair_espvr.images.folder import ImageFolder
-    from flair_espvr.tagging.sources import UntaggedPost
     from flair_espvr.tagging.windows import PostTagging
 
 HELP = "tag posts with a saved model: entities with type, score and place in the picture"
@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
     return FOUND_BAD if bad else 0
 
 
-def _posts(arguments: argparse.Namespace) -> tuple[Iterator["UntaggedPost"], list["ImageFolder"]]:
+def _posts(arguments: argparse.Namespace) -> tuple[Iterator["Post"], list["ImageFolder"]]:
     """The posts asked for, not read yet, and where their pictures are looked up.
 
     A file that is not there is an error here, before a model is loaded.
@@ -121,9 +121,10 @@ def _posts(arguments: argparse.Namespace) -> tuple[Iterator["UntaggedPost"], lis
     from itertools import chain
 
     from flair_espvr.data.formats.captions import read_captions
+    from flair_espvr.data.formats.detect import post_files
     from flair_espvr.errors import ConfigurationError
     from flair_espvr.images.folder import ImageFolder
-    from flair_espvr.tagging.sources import STDIN, parse_untagged_posts, post_files, read_untagged_posts
+    from flair_espvr.tagging.sources import STDIN, parse_untagged_posts, read_untagged_posts
 
     if (arguments.text is None) == (not arguments.inputs):
         raise ConfigurationError("expected either INPUT, files or folders of posts, or --text with a single post")

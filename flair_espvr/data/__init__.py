@@ -10,26 +10,29 @@ from flair_espvr.lazy import lazy_names
 if TYPE_CHECKING:
     from flair_espvr.data.corpora import POSTS, MultimodalCorpus, SplitSummary
     from flair_espvr.data.formats.captions import read_captions
-    from flair_espvr.data.formats.columns import Post, read_posts, write_posts
-    from flair_espvr.data.formats.jsonl import read_jsonl_posts, write_jsonl_posts
-    from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, metadata_or_none
+    from flair_espvr.data.formats.columns import read_posts, write_posts
+    from flair_espvr.data.formats.jsonl import read_jsonl_posts, read_jsonl_sentences, write_jsonl_posts
+    from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ERROR, IMAGE_ID, metadata_or_none
+    from flair_espvr.data.post import Post
     from flair_espvr.data.region import Region
     from flair_espvr.data.twitter import TWITTER_2015, TWITTER_2017
 
 _HOMES = {
     "CAPTION": "metadata",
     "IMAGE": "metadata",
+    "IMAGE_ERROR": "metadata",
     "IMAGE_ID": "metadata",
     "POSTS": "corpora",
     "TWITTER_2015": "twitter",
     "TWITTER_2017": "twitter",
     "MultimodalCorpus": "corpora",
-    "Post": "formats.columns",
+    "Post": "post",
     "Region": "region",
     "SplitSummary": "corpora",
     "metadata_or_none": "metadata",
     "read_captions": "formats.captions",
     "read_jsonl_posts": "formats.jsonl",
+    "read_jsonl_sentences": "formats.jsonl",
     "read_posts": "formats.columns",
     "write_jsonl_posts": "formats.jsonl",
     "write_posts": "formats.columns",
@@ -38,6 +41,7 @@ _HOMES = {
 __all__ = [
     "CAPTION",
     "IMAGE",
+    "IMAGE_ERROR",
     "IMAGE_ID",
     "POSTS",
     "TWITTER_2015",
@@ -49,6 +53,7 @@ __all__ = [
     "metadata_or_none",
     "read_captions",
     "read_jsonl_posts",
+    "read_jsonl_sentences",
     "read_posts",
     "write_jsonl_posts",
     "write_posts",

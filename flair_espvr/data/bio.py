@@ -12,7 +12,7 @@ from typing import NamedTuple
 _TAG = re.compile(r"O|[BI]-\S(.*\S)?")
 
 
-class Entity(NamedTuple):
+class EntitySpan(NamedTuple):
     """Words `start` to `end` (exclusive) of a post, and their type."""
 
     start: int
@@ -34,27 +34,27 @@ def invalid_positions(tags: Sequence[str]) -> list[int]:
     ]
 
 
-def lenient_entities(tags: Sequence[str]) -> list[Entity]:
+def lenient_entities(tags: Sequence[str]) -> list[EntitySpan]:
     """The entities as seqeval's default mode and Flair read them: an invalid `I-` opens one."""
     return list(_entities(tags, invalid_positions(tags)))
 
 
-def strict_entities(tags: Sequence[str]) -> list[Entity]:
+def strict_entities(tags: Sequence[str]) -> list[EntitySpan]:
     """The entities as strict IOB2: what an invalid `I-` opens is none."""
     invalid = set(invalid_positions(tags))
     return [entity for entity in _entities(tags, invalid) if entity.start not in invalid]
 
 
-def _entities(tags: Sequence[str], invalid: Iterable[int]) -> Iterator[Entity]:
+def _entities(tags: Sequence[str], invalid: Iterable[int]) -> Iterator[EntitySpan]:
     opening = set(invalid).union(position for position, tag in enumerate(tags) if tag.startswith("B-"))
     for start in sorted(opening):
         end = start + 1
         while end < len(tags) and tags[end] != "O" and end not in opening:
             end += 1
-        yield Entity(start, end, tags[start][2:])
+        yield EntitySpan(start, end, tags[start][2:])
 
 
-def bio_tags(length: int, entities: Iterable[Entity]) -> list[str]:
+def bio_tags(length: int, entities: Iterable[EntitySpan]) -> list[str]:
     """The `length` tags that stand for `entities`, which must not overlap."""
     tags = ["O"] * length
     for start, end, type in entities:

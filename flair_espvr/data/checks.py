@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from flair_espvr.data.bio import invalid_positions, lenient_entities
-from flair_espvr.data.formats.columns import Post
+from flair_espvr.data.post import Post
 
 SHOWN_EXAMPLES = 5
 
@@ -95,10 +95,10 @@ def check_splits(splits: Mapping[str, Iterable[Post]]) -> HygieneReport:
             place = Place(split, post.line, post.image_id)
             if post.image_id is not None:
                 by_image[post.image_id].append(place)
-            if text := _comparable(post.tokens):
+            if text := _comparable(post.tokens or ()):
                 by_text[text].append(place)
                 labels[text].add(_labels(post))
-            invalid += [place] * len(invalid_positions(post.tags))
+            invalid += [place] * len(invalid_positions(post.tags or ()))
     return HygieneReport(
         posts=counts,
         shared_image_ids=_across_splits(by_image.values()),
@@ -115,8 +115,8 @@ def _comparable(words: Iterable[str]) -> tuple[str, ...]:
 
 def _labels(post: Post) -> Labels:
     """The entities by their words, not their places, which links would shift."""
-    entities = lenient_entities(post.tags)
-    return tuple((" ".join(_comparable(post.tokens[start:end])), type_) for start, end, type_ in entities)
+    words, entities = post.tokens or (), lenient_entities(post.tags or ())
+    return tuple((" ".join(_comparable(words[start:end])), type_) for start, end, type_ in entities)
 
 
 def _across_splits(groups: Iterable[Sequence[Place]]) -> list[Group]:

@@ -11,9 +11,8 @@ from flair.datasets import FlairDatapointDataset
 
 from flair_espvr.data.formats.captions import read_captions
 from flair_espvr.data.formats.columns import read_posts
-from flair_espvr.data.formats.jsonl import read_jsonl_posts
-from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID
-from flair_espvr.data.sentences import INVALID_TAG, post_sentence
+from flair_espvr.data.formats.jsonl import read_jsonl_sentences
+from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, INVALID_TAG
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.images.folder import ImageFolder
 
@@ -60,7 +59,7 @@ class MultimodalCorpus(Corpus[Sentence]):
         data_folder: where the files of posts are.
         images: a folder of pictures named `<image id>.jpg`, `.png`, ...; `None` for no pictures.
         captions: a file of captions by image id (see `read_captions`); `None` for no captions.
-        train_file: name within `data_folder`; `.jsonl` files are read by `read_jsonl_posts`, others by `read_posts`.
+        train_file: name within `data_folder`; `.jsonl` by `read_jsonl_sentences`, any other by `read_posts`.
         dev_file: the same for development; `None` where there is none.
         test_file: the same for testing; `None` where there is none.
         label_type: the annotation layer that gets the entities.
@@ -131,7 +130,7 @@ class POSTS(MultimodalCorpus):
     """One's own posts: a `MultimodalCorpus` of JSONL files, see `flair_espvr.data.formats.jsonl`.
 
     Pictures and captions are those the posts name, relative to `data_folder`. `images` and `captions` serve the posts
-    that name none, by image id (see `read_jsonl_posts`). All arguments are those of `MultimodalCorpus`.
+    that name none, by image id (see `read_jsonl_sentences`). All arguments are those of `MultimodalCorpus`.
     """
 
     def __init__(
@@ -148,8 +147,8 @@ class POSTS(MultimodalCorpus):
 
 def _sentences(path: Path, label_type: str, label_name_map: Mapping[str, str] | None) -> Iterator[Sentence]:
     if path.suffix == ".jsonl":
-        return read_jsonl_posts(path, label_type=label_type, label_name_map=label_name_map)
-    return (post_sentence(post, label_type=label_type, label_name_map=label_name_map) for post in read_posts(path))
+        return read_jsonl_sentences(path, label_type=label_type, label_name_map=label_name_map)
+    return (post.sentence(label_type=label_type, label_name_map=label_name_map) for post in read_posts(path))
 
 
 def _read_split(

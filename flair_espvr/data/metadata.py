@@ -14,6 +14,15 @@ IMAGE_ID = "image_id"
 """The picture's name in its corpus (the `<id>` of an `IMGID:<id>` line), as `str`."""
 
 
+RECORD = "record"
+"""The JSON object that the post was read from, where it was."""
+
+REGION = "region"
+"""Of a label, not of a sentence: the `Region` that supports the entity, and the field it is written to."""
+
+INVALID_TAG = "invalid_tag"
+"""Of a gold label: its entity opens with an invalid `I-` tag, and strict IOB2 does not count it."""
+
 IMAGE_ERROR = "image_error"
 """Why the post's picture was not used, as `str`: a tagger that looks at pictures leaves it where one cannot be read."""
 

@@ -1,34 +1,51 @@
 """From a post in a column file to a labelled Flair sentence, and from a sentence to a post."""
 
+import json
 from collections.abc import Mapping
 
 from flair.data import Sentence
 
-from flair_espvr.data.bio import Entity, bio_tags, invalid_positions, lenient_entities
-from flair_espvr.data.formats.columns import Post
-from flair_espvr.data.metadata import IMAGE_ID, metadata_or_none
-
-INVALID_TAG = "invalid_tag"
-"""Metadata of a gold label whose entity opens with an invalid `I-` tag: strict IOB2 does not count it."""
+from flair_espvr.data.bio import EntitySpan, bio_tags, invalid_positions, lenient_entities
+from flair_espvr.data.formats.records import RecordError, record_sentence
+from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, INVALID_TAG, metadata_or_none
+from flair_espvr.data.post import Post
+from flair_espvr.io.lines import format_error
 
 
 def post_sentence(post: Post, *, label_type: str = "ner", label_name_map: Mapping[str, str] | None = None) -> Sentence:
-    """The sentence of a post: exactly its words, invisible ones included, and a span label for each entity.
+    """The sentence of a post, with a span label for each entity, and what belongs to the post as metadata.
 
     Args:
-        post: its tags are read leniently, as Flair reads them; the label of an entity that opens with an invalid tag is
-            marked with `INVALID_TAG`.
+        post: one with words has exactly these, invisible ones included; a text is split as `Sentence(text)` does. Tags
+            are read leniently, as Flair reads them; the label of an entity that opens with an invalid tag is marked
+            with `INVALID_TAG`.
         label_type: the annotation layer that gets the labels.
         label_name_map: other names for some types.
+
+    Raises:
+        PostFormatError: Flair cannot split the text, or an entity cuts a word, overlaps another or runs out of it.
     """
     names = label_name_map or {}
-    sentence = Sentence(list(post.tokens))
-    invalid = set(invalid_positions(post.tags))
-    for start, end, type_ in lenient_entities(post.tags):
+    if post.record is None:
+        sentence = _tagged_sentence(post, label_type, names)
+    else:
+        try:
+            sentence = record_sentence(post.record, label_type=label_type, label_name_map=names)
+        except RecordError as reason:
+            raise format_error(post.source, post.line, json.dumps(post.record), f"a post as JSON ({reason})") from None
+    for key, value in ((IMAGE_ID, post.image_id), (IMAGE, post.image), (CAPTION, post.caption)):
+        if value is not None:
+            sentence.add_metadata(key, value)
+    return sentence
+
+
+def _tagged_sentence(post: Post, label_type: str, names: Mapping[str, str]) -> Sentence:
+    sentence = Sentence(list(post.tokens or ()))
+    tags = post.tags or ()
+    invalid = set(invalid_positions(tags))
+    for start, end, type_ in lenient_entities(tags):
         marks = {INVALID_TAG: True} if start in invalid else {}
         sentence[start:end].add_label(label_type, names.get(type_, type_), **marks)
-    if post.image_id is not None:
-        sentence.add_metadata(IMAGE_ID, post.image_id)
     return sentence
 
 
@@ -43,7 +60,7 @@ def sentence_post(sentence: Sentence, *, label_type: str = "ner") -> Post:
     )
 
 
-def sentence_entities(sentence: Sentence, label_type: str, *, strict: bool = False) -> list[Entity]:
+def sentence_entities(sentence: Sentence, label_type: str, *, strict: bool = False) -> list[EntitySpan]:
     """The entities that a sentence has under `label_type`, in order.
 
     Args:
@@ -55,5 +72,5 @@ def sentence_entities(sentence: Sentence, label_type: str, *, strict: bool = Fal
     for span in sentence.get_spans(label_type):
         label = span.get_label(label_type)
         if not (strict and INVALID_TAG in label.metadata):
-            entities.append(Entity(span[0].idx - 1, span[-1].idx, label.value))
+            entities.append(EntitySpan(span[0].idx - 1, span[-1].idx, label.value))
     return entities

@@ -6,12 +6,12 @@ from itertools import zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
-from flair_espvr.data.bio import Entity
+from flair_espvr.data.bio import EntitySpan
 from flair_espvr.errors import ConfigurationError
 
 
 def count_confusions(
-    gold: Sequence[Iterable[Entity]], predicted: Sequence[Iterable[Entity]], types: Sequence[str]
+    gold: Sequence[Iterable[EntitySpan]], predicted: Sequence[Iterable[EntitySpan]], types: Sequence[str]
 ) -> NDArray[np.int64]:
     """Counts how often an entity of one type was given another; only entities of the same words are compared.
 
@@ -39,7 +39,7 @@ def count_confusions(
     return counts
 
 
-def _aligned(gold: set[Entity], predicted: set[Entity]) -> Iterator[tuple[str | None, str | None]]:
+def _aligned(gold: set[EntitySpan], predicted: set[EntitySpan]) -> Iterator[tuple[str | None, str | None]]:
     """Gold and predicted type of each entity; where words have several types, equal ones belong together."""
     for entity in gold & predicted:
         yield entity.type, entity.type

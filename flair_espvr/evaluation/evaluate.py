@@ -10,7 +10,7 @@ from flair.data import Sentence
 from flair.models import SequenceTagger
 from flair.nn import Classifier
 
-from flair_espvr.data.bio import Entity
+from flair_espvr.data.bio import EntitySpan
 from flair_espvr.data.sentences import sentence_entities
 from flair_espvr.errors import UnsafeModelError
 from flair_espvr.evaluation.scores import Scores, score_entities
@@ -32,8 +32,8 @@ class Evaluation:
         strict: scores against the entities whose tags are valid IOB2.
     """
 
-    gold: list[list[Entity]]
-    predicted: list[list[Entity]]
+    gold: list[list[EntitySpan]]
+    predicted: list[list[EntitySpan]]
     lenient: Scores
     strict: Scores
 
@@ -100,5 +100,5 @@ def evaluate(
     )
 
 
-def _entities(posts: Sequence[Sentence], label_type: str) -> list[list[Entity]]:
+def _entities(posts: Sequence[Sentence], label_type: str) -> list[list[EntitySpan]]:
     return [list(sentence_entities(post, label_type)) for post in posts]

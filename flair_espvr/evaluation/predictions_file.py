@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from flair_espvr.data.bio import Entity
+from flair_espvr.data.bio import EntitySpan
 from flair_espvr.io.atomic import atomic_write
 from flair_espvr.io.lines import format_error, read_lines
 
@@ -16,7 +16,7 @@ _EXPECTED = '{"gold": [[start, end, type], ...], "predicted": [...]} with 0 <= s
 
 
 def write_predictions(
-    path: str | Path, gold: Iterable[Iterable[Entity]], predicted: Iterable[Iterable[Entity]]
+    path: str | Path, gold: Iterable[Iterable[EntitySpan]], predicted: Iterable[Iterable[EntitySpan]]
 ) -> None:
     """Writes the entities of each post; the file appears whole or not at all.
 
@@ -35,7 +35,7 @@ def write_predictions(
             file.write(json.dumps(post, ensure_ascii=False).encode() + b"\n")
 
 
-def read_predictions(path: str | Path) -> tuple[list[list[Entity]], list[list[Entity]]]:
+def read_predictions(path: str | Path) -> tuple[list[list[EntitySpan]], list[list[EntitySpan]]]:
     """Reads what `write_predictions` wrote.
 
     Returns:
@@ -59,9 +59,9 @@ def read_predictions(path: str | Path) -> tuple[list[list[Entity]], list[list[En
     return gold, predicted
 
 
-def _entity(values: Any) -> Entity:
+def _entity(values: Any) -> EntitySpan:
     match values:
         case [start, end, str(name)] if type(start) is type(end) is int and 0 <= start < end and name:
-            return Entity(start, end, name)
+            return EntitySpan(start, end, name)
         case _:
             raise ValueError

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from flair.data import Sentence
 
-from flair_espvr.data.bio import Entity, lenient_entities, strict_entities
+from flair_espvr.data.bio import EntitySpan, lenient_entities, strict_entities
 from flair_espvr.data.sentences import sentence_entities
 
 Reading = Literal["lenient", "strict"]
@@ -101,8 +101,8 @@ _READ: dict[Reading, str] = {"lenient": "leniently (as seqeval's default and Fla
 
 
 def score_entities(
-    gold: Sequence[Iterable[Entity]],
-    predicted: Sequence[Iterable[Entity]],
+    gold: Sequence[Iterable[EntitySpan]],
+    predicted: Sequence[Iterable[EntitySpan]],
     *,
     reading: Reading = "lenient",
     edition: str | None = None,

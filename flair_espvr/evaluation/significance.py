@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from flair_espvr.data.bio import Entity
+from flair_espvr.data.bio import EntitySpan
 from flair_espvr.errors import ConfigurationError
 
 PostCounts = NDArray[np.int64]
@@ -38,7 +38,7 @@ class PairedInterval(NamedTuple):
     high: float
 
 
-def post_counts(gold: Sequence[Iterable[Entity]], predicted: Sequence[Iterable[Entity]]) -> PostCounts:
+def post_counts(gold: Sequence[Iterable[EntitySpan]], predicted: Sequence[Iterable[EntitySpan]]) -> PostCounts:
     """Counts one run's entities post by post.
 
     Args:

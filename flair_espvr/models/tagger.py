@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from flair_espvr.data.metadata import REGION
 from flair_espvr.data.region import Region
 from flair_espvr.data.sentences import sentence_entities
 from flair_espvr.embeddings.image.regions import ImageRegionEmbeddings
@@ -394,5 +395,5 @@ class MultimodalTagger(StoredTagger):
 def _label(sentence: Sentence, entities: Sequence[PredictedEntity], label_name: str) -> None:
     sentence.remove_labels(label_name)
     for entity in entities:
-        support = {} if entity.region is None else {"region": entity.region}
+        support = {} if entity.region is None else {REGION: entity.region}
         sentence[entity.start : entity.end].add_label(label_name, entity.type, entity.score, **support)

@@ -11,7 +11,7 @@ from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, metadata_or_none
 from flair_espvr.data.region import Region
 from flair_espvr.errors import BadPictureError
 from flair_espvr.images.loading import PictureSource, load_picture
-from flair_espvr.report.entities import Entity, Piece, read_entities, split_text, text_and_offsets
+from flair_espvr.report.entities import Mention, Piece, read_entities, split_text, text_and_offsets
 
 THUMBNAIL_SIDE = 640
 """Longest side of a picture on the page, in pixels: sharp in its column on a dense screen, some 50 kB as JPEG."""
@@ -30,7 +30,7 @@ class Thumbnail:
 class Box:
     """An entity's region as it is drawn; `rank` counts the boxes before it in the same corner, so none is hidden."""
 
-    entity: Entity
+    entity: Mention
     region: Region
     rank: int
 
@@ -51,7 +51,7 @@ class Card:
     image_id: str | None
     caption: str | None
     pieces: list[Piece]
-    entities: list[Entity]
+    entities: list[Mention]
     boxes: list[Box]
     thumbnail: Thumbnail | None
     picture_problem: str | None
@@ -95,7 +95,7 @@ def make_thumbnail(source: PictureSource) -> Thumbnail:
     return Thumbnail("data:image/jpeg;base64," + b64encode(jpeg.getvalue()).decode("ascii"), *picture.size)
 
 
-def _boxes(entities: list[Entity]) -> list[Box]:
+def _boxes(entities: list[Mention]) -> list[Box]:
     corners: Counter[tuple[float, float]] = Counter()
     boxes = []
     for entity in entities:

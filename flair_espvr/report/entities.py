@@ -26,7 +26,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True)
-class Entity:
+class Mention:
     """One labelled stretch of a post's text.
 
     Attributes:
@@ -58,7 +58,7 @@ class Piece:
     text: str
     start: int
     end: int
-    entities: tuple[Entity, ...]
+    entities: tuple[Mention, ...]
 
 
 def text_and_offsets(sentence: Sentence) -> tuple[str, list[tuple[int, int]]]:
@@ -75,7 +75,7 @@ def text_and_offsets(sentence: Sentence) -> tuple[str, list[tuple[int, int]]]:
     return text[: offsets[-1][1]] if offsets else "", offsets
 
 
-def read_entities(sentence: Sentence, label_type: str, gold_label_type: str | None = None) -> list[Entity]:
+def read_entities(sentence: Sentence, label_type: str, gold_label_type: str | None = None) -> list[Mention]:
     """The sentence's entities in text order, with the missed ones among them where gold labels are given.
 
     Args:
@@ -88,7 +88,7 @@ def read_entities(sentence: Sentence, label_type: str, gold_label_type: str | No
     gold = _labels_by_place(sentence, gold_label_type, offsets) if gold_label_type is not None else []
     predicted_places = {place for place, _ in predicted}
     entities = [
-        Entity(
+        Mention(
             number=number,
             type=label.value,
             start=place[0],
@@ -102,7 +102,7 @@ def read_entities(sentence: Sentence, label_type: str, gold_label_type: str | No
         for number, (place, label) in enumerate(predicted, start=1)
     ]
     missed = [
-        Entity(
+        Mention(
             number=None,
             type=label.value,
             start=place[0],
@@ -117,7 +117,7 @@ def read_entities(sentence: Sentence, label_type: str, gold_label_type: str | No
     return sorted(entities + missed, key=lambda entity: (entity.start, -entity.end, entity.number or 0))
 
 
-def split_text(text: str, entities: Sequence[Entity]) -> list[Piece]:
+def split_text(text: str, entities: Sequence[Mention]) -> list[Piece]:
     """The text cut wherever an entity begins or ends, so that entities which nest or cross can all be marked.
 
     The pieces put together give the text again.

@@ -8,12 +8,13 @@ from typing import Any
 from flair.data import Sentence
 
 from flair_espvr.data.formats.columns import write_posts
-from flair_espvr.data.formats.records import REGION, sentence_record
+from flair_espvr.data.formats.records import sentence_record
+from flair_espvr.data.metadata import REGION
 from flair_espvr.data.sentences import sentence_post
 
 
 def prediction_record(sentence: Sentence, *, label_type: str) -> dict[str, Any]:
-    """A tagged post as a JSON object that `flair_espvr.data.read_jsonl_posts` reads.
+    """A tagged post as a JSON object that `flair_espvr.data.read_jsonl_sentences` reads.
 
     It is the object that the post was read from with `"entities"`, each with its `"text"`, `"type"`, `"score"`, its
     `"start"` and `"end"` (offsets in characters of `"text"`, or in words where the post has `"tokens"`), its `"words"`

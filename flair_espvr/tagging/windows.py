@@ -1,6 +1,5 @@
 """Any number of posts through a tagger, in the order they come, with no more of them in memory than one window."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
@@ -11,9 +10,9 @@ from flair.data import Sentence
 from flair.nn import Classifier
 
 from flair_espvr.data.metadata import IMAGE_ERROR, metadata_or_none
+from flair_espvr.data.post import Post
 from flair_espvr.models.batching import WINDOW_BATCHES
 from flair_espvr.models.inference import mixed_precision
-from flair_espvr.tagging.sources import UntaggedPost
 
 
 class PostTagging:
@@ -32,7 +31,7 @@ class PostTagging:
     """
 
     def __init__(
-        self, tagger: Classifier[Sentence], posts: Iterator[UntaggedPost], *, batch_size: int, amp: bool = False
+        self, tagger: Classifier[Sentence], posts: Iterator[Post], *, batch_size: int, amp: bool = False
     ) -> None:
         self.posts = self.entities = self.pictures = 0
         self.bad_pictures: dict[str, str] = {}
@@ -80,18 +79,18 @@ class PostTagging:
         """
         last = notes[-1]
         for post in islice(self._stream, last["posts"]):
-            self._digest.update(_fingerprint(post))
+            self._digest.update(post.fingerprint())
         self.posts, self.entities, self.pictures = last["posts"], last["entities"], last["pictures"]
         for note in notes:
             self.bad_pictures.update(note["bad_pictures"])
         return self._digest.hexdigest() == last["digest"]
 
-    def _count(self, window: Sequence[UntaggedPost], sentences: Sequence[Sentence]) -> None:
+    def _count(self, window: Sequence[Post], sentences: Sequence[Sentence]) -> None:
         self.posts += len(window)
         self.pictures += sum(post.image is not None for post in window)
         self.entities += sum(len(sentence.get_spans(self._tagger.label_type)) for sentence in sentences)
         for post in window:
-            self._digest.update(_fingerprint(post))
+            self._digest.update(post.fingerprint())
         bad = {
             str(post.image): metadata_or_none(sentence, IMAGE_ERROR)
             for post, sentence in zip(window, sentences, strict=True)
@@ -100,7 +99,3 @@ class PostTagging:
             name: reason for name, reason in bad.items() if reason and name not in self.bad_pictures
         }
         self.bad_pictures.update(self._new_bad_pictures)
-
-
-def _fingerprint(post: UntaggedPost) -> bytes:
-    return json.dumps([post.record, post.image_id, post.image, post.caption]).encode() + b"\n"

@@ -13,7 +13,7 @@ from seqeval.metrics import f1_score
 
 from flair_espvr import ESPVRTagger
 from flair_espvr.commands.main import main
-from flair_espvr.data.bio import Entity, bio_tags
+from flair_espvr.data.bio import EntitySpan, bio_tags
 from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.evaluation.predictions_file import read_predictions
 from flair_espvr.training.recipes.recipe_file import load_recipe
@@ -70,7 +70,7 @@ def test_a_run_keeps_everything_and_evaluates_as_seqeval_does(
     predicted_tags = [bio_tags(len(post.tokens), found) for post, found in zip(posts, predicted, strict=True)]
     outside = f1_score([list(post.tags) for post in posts], predicted_tags)
     assert folder.read_scores()["lenient"].micro.f1 == pytest.approx(outside)
-    assert [list(map(Entity._make, found)) for found in gold]
+    assert [list(map(EntitySpan._make, found)) for found in gold]
 
     capsys.readouterr()
     assert main(["evaluate", str(folder.model), str(recipe_path)]) == 0

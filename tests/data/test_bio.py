@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Entities
 
-from flair_espvr.data.bio import Entity, bio_tags, invalid_positions, is_bio_tag, lenient_entities, strict_entities
+from flair_espvr.data.bio import EntitySpan, bio_tags, invalid_positions, is_bio_tag, lenient_entities, strict_entities
 
 TYPES = st.sampled_from(["PER", "LOC", "GPE-CITY"])
 TAGS = st.lists(st.just("O") | st.builds("{}-{}".format, st.sampled_from("BI"), TYPES), max_size=12)
@@ -39,8 +39,8 @@ def test_tags_of_entities_are_valid_and_give_the_entities_back(tags):
 def test_a_change_of_type_makes_an_invalid_tag():
     tags = ["B-PER", "I-LOC", "I-LOC"]
     assert invalid_positions(tags) == [1]
-    assert lenient_entities(tags) == [Entity(0, 1, "PER"), Entity(1, 3, "LOC")]
-    assert strict_entities(tags) == [Entity(0, 1, "PER")]
+    assert lenient_entities(tags) == [EntitySpan(0, 1, "PER"), EntitySpan(1, 3, "LOC")]
+    assert strict_entities(tags) == [EntitySpan(0, 1, "PER")]
 
 
 @pytest.mark.parametrize("tag", ["", "o", "B", "B-", "PER", "E-PER", "B- PER", "B-PER ", "B-\u00a0"])

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
-from flair_espvr.data.bio import Entity
+from flair_espvr.data.bio import EntitySpan
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.evaluation.confusions import count_confusions
 from flair_espvr.evaluation.scores import score_entities
@@ -18,7 +18,7 @@ POSTS = st.lists(st.tuples(POST, POST), max_size=4)
 
 
 def entities(posts):
-    return [[Entity(*span, type) for span, type in post.items()] for post in posts]
+    return [[EntitySpan(*span, type) for span, type in post.items()] for post in posts]
 
 
 @given(posts=POSTS)
@@ -43,19 +43,19 @@ def test_rows_columns_and_diagonal_are_the_counts_of_the_scores(posts):
 
 
 def test_a_wrong_boundary_is_missed_and_invented():
-    counts = count_confusions([[Entity(0, 2, "PER")]], [[Entity(0, 1, "PER")]], TYPES)
+    counts = count_confusions([[EntitySpan(0, 2, "PER")]], [[EntitySpan(0, 1, "PER")]], TYPES)
     assert (counts[0, 3], counts[3, 0], counts.sum()) == (1, 1, 2)
 
 
 def test_words_with_several_types_are_matched_first():
-    gold = [Entity(0, 1, "LOC"), Entity(0, 1, "PER")]
-    counts = count_confusions([gold], [[Entity(0, 1, "none"), Entity(0, 1, "PER")]], TYPES)
+    gold = [EntitySpan(0, 1, "LOC"), EntitySpan(0, 1, "PER")]
+    counts = count_confusions([gold], [[EntitySpan(0, 1, "none"), EntitySpan(0, 1, "PER")]], TYPES)
     assert (counts[0, 0], counts[1, 2], counts.sum()) == (1, 1, 2)
 
 
 @pytest.mark.parametrize("side", [0, 1])
 def test_an_unknown_type_is_refused(side):
     posts = [[[]], [[]]]
-    posts[side] = [[Entity(0, 1, "EVENT")]]
+    posts[side] = [[EntitySpan(0, 1, "EVENT")]]
     with pytest.raises(ConfigurationError, match="'EVENT', which is not among"):
         count_confusions(*posts, TYPES)

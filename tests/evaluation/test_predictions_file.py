@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flair_espvr.data.bio import Entity
+from flair_espvr.data.bio import EntitySpan
 from flair_espvr.errors import PostFormatError
 from flair_espvr.evaluation.predictions_file import read_predictions, write_predictions
 
 TYPES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5)
 ENTITY = st.builds(
-    lambda start, length, type: Entity(start, start + length, type), st.integers(0, 9), st.integers(1, 9), TYPES
+    lambda start, length, type: EntitySpan(start, start + length, type), st.integers(0, 9), st.integers(1, 9), TYPES
 )
 POSTS = st.lists(st.tuples(st.lists(ENTITY, max_size=3), st.lists(ENTITY, max_size=3)), max_size=5)
 
@@ -21,12 +21,12 @@ def test_what_is_written_is_read_again(posts, tmp_path_factory):
     gold, predicted = [list(post[0]) for post in posts], [list(post[1]) for post in posts]
     write_predictions(path, gold, predicted)
     assert read_predictions(path) == (gold, predicted)
-    assert all(isinstance(entity, Entity) for post in read_predictions(path)[0] for entity in post)
+    assert all(isinstance(entity, EntitySpan) for post in read_predictions(path)[0] for entity in post)
 
 
 def test_a_line_is_plain_json(tmp_path):
     path = tmp_path / "test.jsonl"
-    write_predictions(path, [[Entity(0, 2, "PER")], []], [[], iter([Entity(1, 2, "LÖC")])])
+    write_predictions(path, [[EntitySpan(0, 2, "PER")], []], [[], iter([EntitySpan(1, 2, "LÖC")])])
     assert [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] == [
         {"gold": [[0, 2, "PER"]], "predicted": []},
         {"gold": [], "predicted": [[1, 2, "LÖC"]]},
@@ -35,7 +35,7 @@ def test_a_line_is_plain_json(tmp_path):
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "test.jsonl"
-    write_predictions(path, [[Entity(0, 1, "PER")]], [[]])
+    write_predictions(path, [[EntitySpan(0, 1, "PER")]], [[]])
     old = path.read_bytes()
     with pytest.raises(ValueError, match="shorter"):
         write_predictions(path, [[], []], [[]])

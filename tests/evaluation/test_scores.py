@@ -9,7 +9,7 @@ from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
 from flair_espvr.data import Post, read_posts
-from flair_espvr.data.bio import Entity
+from flair_espvr.data.bio import EntitySpan
 from flair_espvr.data.sentences import post_sentence
 from flair_espvr.evaluation.scores import score_entities, score_sentences, score_tags
 
@@ -65,7 +65,10 @@ def test_the_layers_of_a_sentence_are_scored_in_both_readings():
 
 
 def test_the_table_names_reading_edition_and_counts():
-    gold, predicted = [[Entity(0, 1, "PER"), Entity(2, 4, "LOC")], []], [[Entity(0, 1, "PER")], [Entity(0, 1, "PER")]]
+    gold, predicted = (
+        [[EntitySpan(0, 1, "PER"), EntitySpan(2, 4, "LOC")], []],
+        [[EntitySpan(0, 1, "PER")], [EntitySpan(0, 1, "PER")]],
+    )
     assert score_entities(gold, predicted, reading="strict", edition="UMT").to_markdown() == (
         "2 sentences, 2 gold entities, tags read as strict IOB2, edition: UMT\n"
         "\n"

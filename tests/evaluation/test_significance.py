@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from scipy import stats
 from seqeval.metrics import f1_score
 
-from flair_espvr.data.bio import Entity, bio_tags
+from flair_espvr.data.bio import EntitySpan, bio_tags
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.evaluation import significance
 from flair_espvr.evaluation.significance import approximate_randomization, paired_bootstrap, post_counts
 
-SOME = [Entity(0, 1, "PER"), Entity(2, 4, "LOC")]
+SOME = [EntitySpan(0, 1, "PER"), EntitySpan(2, 4, "LOC")]
 
 
 def f1(counts):
@@ -59,7 +59,9 @@ def by_index(first, second):
 
 
 ENTITIES = st.lists(
-    st.builds(lambda start, type: Entity(start, start + 1, type), st.integers(0, 3), st.sampled_from(["PER", "LOC"])),
+    st.builds(
+        lambda start, type: EntitySpan(start, start + 1, type), st.integers(0, 3), st.sampled_from(["PER", "LOC"])
+    ),
     max_size=4,
     unique_by=lambda entity: entity.start,
 )
@@ -75,7 +77,10 @@ def test_summed_counts_give_the_f1_of_seqeval(posts):
 
 
 def test_counts_are_of_sets():
-    assert post_counts([SOME, []], [[SOME[0], SOME[0], Entity(2, 4, "PER")], SOME]).tolist() == [[2, 2, 1], [0, 2, 0]]
+    assert post_counts([SOME, []], [[SOME[0], SOME[0], EntitySpan(2, 4, "PER")], SOME]).tolist() == [
+        [2, 2, 1],
+        [0, 2, 0],
+    ]
     assert post_counts([], []).shape == (0, 3)
 
 

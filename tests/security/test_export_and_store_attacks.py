@@ -16,7 +16,7 @@ import torch
 from flair_espvr import ESPVRTagger
 from flair_espvr.data.formats.captions import read_captions
 from flair_espvr.data.formats.columns import read_posts
-from flair_espvr.data.formats.jsonl import read_jsonl_posts
+from flair_espvr.data.formats.jsonl import read_jsonl_sentences
 from flair_espvr.embeddings.image.backbone_weights import read_weights
 from flair_espvr.errors import (
     BadPictureError,
@@ -194,4 +194,4 @@ def test_code_in_texts_stays_text(tmp_path: Path, canary: Path, refused: Any) ->
     with refused("posts", "random bytes as columns", PostFormatError):
         list(read_posts(path))
     with refused("posts", "random bytes as JSONL", PostFormatError):
-        list(read_jsonl_posts(path))
+        list(read_jsonl_sentences(path))

@@ -21,7 +21,7 @@ from PIL import Image
 from flair_espvr import ESPVRTagger
 from flair_espvr.data.formats.captions import read_captions
 from flair_espvr.data.formats.columns import read_posts
-from flair_espvr.data.formats.jsonl import read_jsonl_posts
+from flair_espvr.data.formats.jsonl import read_jsonl_sentences
 from flair_espvr.errors import (
     BadPictureError,
     ConfigurationError,
@@ -145,7 +145,7 @@ POST = {
 def test_jsonl_posts(outcomes: Any, tally: Any, tmp_path: Path) -> None:
     def read(content: bytes) -> None:
         (tmp_path / "posts.jsonl").write_bytes(content)
-        list(read_jsonl_posts(tmp_path / "posts.jsonl"))
+        list(read_jsonl_sentences(tmp_path / "posts.jsonl"))
 
     choose = random.Random(3)
     line = json.dumps(POST).encode()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
-from flair_espvr.data import Region, read_jsonl_posts, read_posts
+from flair_espvr.data import Region, read_jsonl_sentences, read_posts
 from flair_espvr.tagging.outputs import column_predictions, jsonl_predictions, prediction_record
 from flair_espvr.tagging.sources import parse_untagged_posts
 
@@ -73,7 +73,7 @@ def test_jsonl_is_read_back(tmp_path):
         tagged({"text": ""}, []),
     ]
     (tmp_path / "tagged.jsonl").write_bytes(jsonl_predictions(sentences, label_type="ner"))
-    for sentence in list(read_jsonl_posts(tmp_path / "tagged.jsonl"))[:2]:
+    for sentence in list(read_jsonl_sentences(tmp_path / "tagged.jsonl"))[:2]:
         found = [(span[0].idx - 1, span[-1].idx, span.get_label("ner")) for span in sentence.get_spans("ner")]
         assert [(*place, label.value, label.metadata.get("region")) for *place, label in found] == spans
         assert {label.score for *_, label in found} == {0.5}

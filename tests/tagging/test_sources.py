@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 
 from flair_espvr.data.formats.columns import read_posts
+from flair_espvr.data.formats.detect import post_files
 from flair_espvr.errors import ConfigurationError, PostFormatError
 from flair_espvr.images.folder import ImageFolder
-from flair_espvr.tagging.sources import parse_untagged_posts, post_files, read_untagged_posts
+from flair_espvr.tagging.sources import parse_untagged_posts, read_untagged_posts
 
 
 def parse(text, **arguments):

@@ -11,36 +11,19 @@ the like occur in real posts and are words. Plain two-column CoNLL is the same w
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
 from flair_espvr.data.bio import is_bio_tag
+from flair_espvr.data.formats.detect import IMAGE_ID_PREFIX
+from flair_espvr.data.post import Post
 from flair_espvr.errors import PostFormatError
 from flair_espvr.io.lines import format_error, read_lines
 
-IMAGE_ID_PREFIX = "IMGID:"
-
-
-@dataclass(frozen=True)
-class Post:
-    """One post as its file has it.
-
-    Attributes:
-        image_id: the name of its picture; `None` where the format has none.
-        tokens: its words, never empty strings.
-        tags: one BIO2 tag per word, possibly invalid (see `flair_espvr.data.bio`).
-        line: the line number, from 1, at which it begins; 0 where it is not from a column file.
-    """
-
-    image_id: str | None
-    tokens: tuple[str, ...]
-    tags: tuple[str, ...]
-    line: int
-
 
 def read_posts(path: str | Path, *, image_ids: bool = True) -> Iterator[Post]:
-    """The posts of a column file, one at a time.
+    """The tagged posts of a column file, one at a time.
 
     Args:
         path: UTF-8, lines ending in LF or CRLF, with or without a byte order mark and a last blank line.
@@ -50,21 +33,39 @@ def read_posts(path: str | Path, *, image_ids: bool = True) -> Iterator[Post]:
         OSError: the file cannot be opened.
         PostFormatError: a line is not what it should be; the message names file, line and what was expected.
     """
+    return parse_columns(read_lines(path), source=path, image_ids=image_ids, tagged=True)
+
+
+def parse_columns(
+    lines: Iterable[tuple[int, str]], *, source: str | Path, image_ids: bool, tagged: bool
+) -> Iterator[Post]:
+    """The posts of numbered lines in columns.
+
+    Args:
+        lines: `(number, line)`, as `read_lines` gives them.
+        source: what messages call the place they are from.
+        image_ids: whether every post opens with an `IMGID:` line.
+        tagged: whether every word has its tag; otherwise tags may be missing, and are ignored.
+
+    Raises:
+        PostFormatError: a line is not what it should be; the posts before it have been given.
+    """
     image_id: str | None = None
-    words: list[tuple[str, str]] = []
+    words: list[str] = []
+    tags: list[str] = []
     first_line = 0  # of the post being read; 0 between posts
-    for number, line in read_lines(path):
+    for number, line in chain(lines, [(0, "")]):
         if not line.strip(" \t"):
             if first_line:
-                yield _post(image_id, words, first_line)
-            image_id, words, first_line = None, [], 0
+                yield Post(image_id, tuple(words), tuple(tags) if tagged else None, first_line, source=source)
+            image_id, words, tags, first_line = None, [], [], 0
         elif image_ids and not first_line:
-            image_id, first_line = _image_id(path, number, line), number
+            image_id, first_line = _image_id(source, number, line), number
         else:
-            words.append(_word_and_tag(path, number, line))
+            word, tag = _word_and_tag(source, number, line, tagged=tagged)
+            words.append(word)
+            tags.append(tag)
             first_line = first_line or number
-    if first_line:
-        yield _post(image_id, words, first_line)
 
 
 def write_posts(posts: Iterable[Post], file: BinaryIO, *, image_ids: bool = True) -> int:
@@ -81,6 +82,8 @@ def write_posts(posts: Iterable[Post], file: BinaryIO, *, image_ids: bool = True
     """
     count = 0
     for post in posts:
+        if post.tokens is None or post.tags is None:
+            raise _unwritable(post, "it has no tags")
         if image_ids and not (post.image_id or "").strip(" \t"):
             raise _unwritable(post, "it has no image id")
         if not image_ids and not post.tokens:
@@ -95,7 +98,7 @@ def write_posts(posts: Iterable[Post], file: BinaryIO, *, image_ids: bool = True
 
 
 def _unwritable(post: Post, reason: str) -> PostFormatError:
-    start = " ".join(post.tokens[:5])
+    start = " ".join((post.tokens or ())[:5])
     return PostFormatError(
         f"image id {post.image_id!r}, {start!r}...: {reason}, so a column file cannot hold this post"
     )
@@ -108,14 +111,9 @@ def _image_id(path: str | Path, number: int, line: str) -> str:
     return image_id
 
 
-def _word_and_tag(path: str | Path, number: int, line: str) -> tuple[str, str]:
-    fields = line.split("\t" if "\t" in line else " ")
-    if len(fields) != 2 or not fields[0] or not is_bio_tag(fields[1]):
-        raise format_error(
-            path, number, line, "'word<TAB>tag' with a tag O, B-TYPE or I-TYPE, or a blank line after a post"
-        )
-    return fields[0], fields[1]
-
-
-def _post(image_id: str | None, words: list[tuple[str, str]], line: int) -> Post:
-    return Post(image_id, tuple(word for word, _ in words), tuple(tag for _, tag in words), line)
+def _word_and_tag(path: str | Path, number: int, line: str, *, tagged: bool) -> tuple[str, str]:
+    word, *tags = line.split("\t" if "\t" in line else " ")
+    if not word or len(tags) > 1 or (tagged and not tags) or not all(map(is_bio_tag, tags)):
+        fields = "'word<TAB>tag'" if tagged else "'word' or 'word<TAB>tag'"
+        raise format_error(path, number, line, f"{fields} with a tag O, B-TYPE or I-TYPE, or a blank line after a post")
+    return word, tags[0] if tags else "O"

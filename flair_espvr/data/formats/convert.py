@@ -3,19 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from flair.data import Sentence
 
-from flair_espvr.data.formats.columns import IMAGE_ID_PREFIX, Post, read_posts, write_posts
-from flair_espvr.data.formats.jsonl import read_jsonl_posts, write_jsonl_posts
-from flair_espvr.data.metadata import CAPTION
-from flair_espvr.data.sentences import INVALID_TAG, post_sentence, sentence_post
-from flair_espvr.errors import ConfigurationError
+from flair_espvr.data.formats.columns import read_posts, write_posts
+from flair_espvr.data.formats.detect import Format, format_of
+from flair_espvr.data.formats.jsonl import read_jsonl_sentences, write_jsonl_posts
+from flair_espvr.data.metadata import CAPTION, INVALID_TAG
+from flair_espvr.data.post import Post
+from flair_espvr.data.sentences import post_sentence, sentence_post
 from flair_espvr.io.atomic import atomic_write
-from flair_espvr.io.lines import read_lines
-
-Format = Literal["jsonl", "imgid", "conll"]
 
 _LABEL_TYPE = "ner"
 
@@ -41,7 +38,7 @@ def convert_posts(
     """Write the posts of `source` to `target` in another format; `target` appears whole or not at all.
 
     Words, entities and image ids stay what they are. Plain CoNLL has no image ids: posts that come from it are numbered
-    from 1. Column files take a post's image id (see `read_jsonl_posts`) and leave captions and further fields behind.
+    from 1. Column files take a post's image id (see `image_id_of`) and leave captions and further fields behind.
 
     Raises:
         OSError: a file cannot be opened or written.
@@ -63,23 +60,9 @@ def read_any(path: str | Path) -> Iterator[Post]:
     return _posts(path, format_of(path), Conversion())
 
 
-def format_of(path: str | Path) -> Format:
-    """The format of a file, told by how its first line with anything in it begins."""
-    first = next((line for _, line in read_lines(path) if line.strip(" \t")), "")
-    if first.startswith("{"):
-        return "jsonl"
-    return "imgid" if first.startswith(IMAGE_ID_PREFIX) else "conll"
-
-
-def format_by_suffix(path: str | Path) -> Format:
-    """The format that a file to be written should have: `.jsonl`, `.conll`, and IMGID columns for any other suffix."""
-    suffixes: dict[str, Format] = {".jsonl": "jsonl", ".conll": "conll"}
-    return suffixes.get(Path(path).suffix, "imgid")
-
-
 def _posts(path: str | Path, format: Format, done: Conversion) -> Iterator[Post]:
     if format == "jsonl":
-        for sentence in read_jsonl_posts(path, label_type=_LABEL_TYPE):
+        for sentence in read_jsonl_sentences(path, label_type=_LABEL_TYPE):
             done.lost_captions += sentence.has_metadata(CAPTION)
             yield sentence_post(sentence, label_type=_LABEL_TYPE)
     elif format == "imgid":
@@ -91,22 +74,9 @@ def _posts(path: str | Path, format: Format, done: Conversion) -> Iterator[Post]
 
 def _sentences(path: str | Path, format: Format, done: Conversion) -> Iterator[Sentence]:
     if format == "jsonl":
-        yield from read_jsonl_posts(path, label_type=_LABEL_TYPE)
+        yield from read_jsonl_sentences(path, label_type=_LABEL_TYPE)
         return
     for post in _posts(path, format, done):
         sentence = post_sentence(post, label_type=_LABEL_TYPE)
         done.repaired_tags += sum(INVALID_TAG in label.metadata for label in sentence.get_labels(_LABEL_TYPE))
         yield sentence
-
-
-def split_files(folder: Path) -> list[Path]:
-    """The files of posts in a folder, in the order train, development, test.
-
-    Raises:
-        ConfigurationError: there are none.
-    """
-    names = [f"{split}.{suffix}" for split in ("train", "valid", "dev", "test") for suffix in ("txt", "conll", "jsonl")]
-    files = [folder / name for name in names if (folder / name).is_file()]
-    if not files:
-        raise ConfigurationError(f"{folder}: expected files of posts named {', '.join(names)}, found none")
-    return files

@@ -11,20 +11,75 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from flair.data import Sentence
 
-from flair_espvr.data.formats.records import RecordError, parse_record, record_sentence, sentence_record
-from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID
+from flair_espvr.data.formats.records import RecordError, image_id_of, parse_record, sentence_record
+from flair_espvr.data.post import Post
 from flair_espvr.errors import PostFormatError
 from flair_espvr.io.lines import format_error, read_lines
 
 log = logging.getLogger("flair.espvr.data")
 
 
-def read_jsonl_posts(
+def read_jsonl_posts(path: str | Path) -> Iterator[Post]:
+    """The posts of a JSONL file, one at a time; `Post.sentence` gives each with its entities.
+
+    Args:
+        path: the file; pictures are relative to its folder.
+
+    Raises:
+        OSError: the file cannot be opened.
+        PostFormatError: a line is no post; the posts before it have been given.
+    """
+    return parse_jsonl(read_lines(path), source=path, folder=Path(path).parent)
+
+
+def parse_jsonl(
+    lines: Iterable[tuple[int, str]],
+    *,
+    source: str | Path,
+    folder: Path,
+    on_error: Callable[[PostFormatError], None] | None = None,
+) -> Iterator[Post]:
+    """The posts of numbered lines of JSON.
+
+    Args:
+        lines: `(number, line)`, as `read_lines` gives them.
+        source: what messages call the place they are from.
+        folder: what the pictures that posts name are relative to.
+        on_error: called with the error of each malformed post, which is then left out. Without it, the first is raised.
+
+    Raises:
+        PostFormatError: a line is no post.
+    """
+    for number, line in lines:
+        if not line.strip(" \t"):
+            continue
+        try:
+            record = parse_record(line)
+        except RecordError as reason:
+            error = format_error(source, number, line, f"a post as JSON ({reason})")
+            if on_error is None:
+                raise error from None
+            on_error(error)
+            continue
+        image = record.get("image")
+        yield Post(
+            image_id=image_id_of(record, number),
+            tokens=tuple(record["tokens"]) if "tokens" in record else None,
+            line=number,
+            record=record,
+            image=str(folder / image) if image else None,
+            caption=record.get("caption") or None,
+            source=source,
+        )
+
+
+def read_jsonl_sentences(
     path: str | Path,
     *,
     label_type: str = "ner",
@@ -48,28 +103,17 @@ def read_jsonl_posts(
         OSError: the file cannot be opened.
         PostFormatError: a post is malformed, or one of its entities cuts a word, overlaps another or runs out of it.
     """
-    missing: list[Path] = []
-    for number, line in read_lines(path):
-        if not line.strip(" \t"):
-            continue
+    missing: list[str] = []
+    for post in parse_jsonl(read_lines(path), source=path, folder=Path(path).parent, on_error=on_error):
+        if post.image is not None and not os.path.isfile(post.image):
+            missing.append(post.image)
+            post = replace(post, image=None)
         try:
-            record = parse_record(line)
-            sentence = record_sentence(record, label_type=label_type, label_name_map=label_name_map or {})
-        except RecordError as reason:
-            error = format_error(path, number, line, f"a post as JSON ({reason})")
+            yield post.sentence(label_type=label_type, label_name_map=label_name_map)
+        except PostFormatError as error:
             if on_error is None:
-                raise error from None
+                raise
             on_error(error)
-            continue
-        image = record.get("image")
-        sentence.add_metadata(IMAGE_ID, Path(image).stem if image else str(record.get("id", number)))
-        if record.get("caption"):
-            sentence.add_metadata(CAPTION, record["caption"])
-        if image and os.path.isfile(picture := Path(path).parent / image):
-            sentence.add_metadata(IMAGE, str(picture))
-        elif image:
-            missing.append(picture)
-        yield sentence
     if missing:
         log.warning("%s: %d of the pictures it names are not there, the first is %s", path, len(missing), missing[0])
 
@@ -77,7 +121,7 @@ def read_jsonl_posts(
 def write_jsonl_posts(
     sentences: Iterable[Sentence], file: BinaryIO, *, label_type: str = "ner", scores: bool = True
 ) -> int:
-    """Write sentences as `read_jsonl_posts` reads them; returns how many.
+    """Write sentences as `read_jsonl_sentences` reads them; returns how many.
 
     A sentence that was read from JSONL keeps all its fields and its kind of offsets; only `"entities"` are replaced, by
     the spans under `label_type`, with `"region"` where the label has one. Any other sentence is written by its tokens.

@@ -9,14 +9,8 @@ from typing import Any
 from flair.data import Sentence
 
 from flair_espvr.data.formats.offsets import WordOffsets
-from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, metadata_or_none
+from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, RECORD, REGION, metadata_or_none
 from flair_espvr.data.region import Region
-
-RECORD = "record"
-"""Metadata key under which a sentence keeps the JSON object it was read from."""
-
-REGION = "region"
-"""Metadata key of a label's `Region`, and the field it is written to."""
 
 
 class RecordError(Exception):
@@ -54,6 +48,12 @@ def parse_record(line: str) -> dict[str, Any]:
     if not isinstance(record.get("entities"), list | None):
         raise RecordError(f"the 'entities' of {name} are no list")
     return record
+
+
+def image_id_of(record: Mapping[str, Any], number: int) -> str:
+    """The id of a post's picture: its file name without suffix, else the post's id, else its number in the file."""
+    image = record.get("image")
+    return Path(image).stem if image else str(record.get("id", number))
 
 
 def record_sentence(record: dict[str, Any], *, label_type: str, label_name_map: Mapping[str, str]) -> Sentence:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flair_espvr.data.bio import Entity
+from flair_espvr.data.bio import EntitySpan
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.evaluation.confusions import count_confusions
 from flair_espvr.io.atomic import atomic_write
@@ -56,7 +56,7 @@ def training_curves(loss_tsv: Path, out: Path) -> None:
 
 
 def confusion_matrix(
-    gold: Sequence[Iterable[Entity]], predicted: Sequence[Iterable[Entity]], types: Sequence[str], out: Path
+    gold: Sequence[Iterable[EntitySpan]], predicted: Sequence[Iterable[EntitySpan]], types: Sequence[str], out: Path
 ) -> None:
     """Draws `count_confusions`: counts as text, their shares of each row as colour.
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flair_espvr.data.formats.columns import Post, read_posts, write_posts
+from flair_espvr.data.formats.columns import read_posts, write_posts
+from flair_espvr.data.post import Post
 from flair_espvr.errors import PostFormatError
 
 TWO_POSTS = "IMGID:17_1\nNew\tB-LOC\nYork\tI-LOC\n\nIMGID:O_2\nhello\tO\n\n"

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from flair_espvr.data import Post, write_posts
 from flair_espvr.data.bio import bio_tags, lenient_entities
-from flair_espvr.data.formats.convert import convert_posts, format_by_suffix, format_of, read_any
+from flair_espvr.data.formats.convert import convert_posts, read_any
+from flair_espvr.data.formats.detect import format_by_suffix, format_of
 from flair_espvr.errors import PostFormatError
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\r\n\ufeff"), min_size=1, max_size=4)

@@ -6,7 +6,7 @@ from flair.data import Sentence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flair_espvr.data import Region, read_jsonl_posts, write_jsonl_posts
+from flair_espvr.data import Region, read_jsonl_sentences, write_jsonl_posts
 from flair_espvr.data.formats.records import parse_record, record_sentence, sentence_record
 from flair_espvr.errors import PostFormatError
 
@@ -24,7 +24,7 @@ def read(tmp_path):
         path = tmp_path / "posts.jsonl"
         lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
         path.write_text("\n".join(lines), encoding="utf-8")
-        return list(read_jsonl_posts(path, **arguments))
+        return list(read_jsonl_sentences(path, **arguments))
 
     return write_and_read
 
@@ -146,7 +146,7 @@ def test_predictions_are_written_into_the_record_and_read_back(read, tmp_path):
             "region": {"left": 0.25, "top": 0.0, "right": 0.75, "bottom": 0.5, "score": 0.875},
         }
     ]
-    (back,) = read_jsonl_posts(path)
+    (back,) = read_jsonl_sentences(path)
     label = back.get_label("ner")
     assert (label.value, label.score, label.metadata["region"]) == ("PER", 0.5, region)
 

@@ -6,13 +6,13 @@ from flair.trainers.plugins import LossFilePlugin
 from flair.trainers.plugins.metric_records import MetricRecord
 from PIL import Image
 
-from flair_espvr.data.bio import Entity
+from flair_espvr.data.bio import EntitySpan
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.training.runs import charts
 from flair_espvr.training.runs.charts import confusion_matrix, training_curves
 
-GOLD = [[Entity(0, 1, "PER"), Entity(2, 3, "LOC")], [Entity(0, 1, "PER")], [Entity(4, 5, "PER")]]
-PREDICTED = [[Entity(0, 1, "PER"), Entity(2, 3, "PER")], [], [Entity(4, 5, "PER")]]
+GOLD = [[EntitySpan(0, 1, "PER"), EntitySpan(2, 3, "LOC")], [EntitySpan(0, 1, "PER")], [EntitySpan(4, 5, "PER")]]
+PREDICTED = [[EntitySpan(0, 1, "PER"), EntitySpan(2, 3, "PER")], [], [EntitySpan(4, 5, "PER")]]
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_the_matrix_shows_counts_and_shares(tmp_path, figures):
 
 def test_any_name_of_a_type_can_be_drawn(tmp_path):
     names = ["$", "$x$ \\frac", "work of art"]
-    confusion_matrix([[Entity(0, 1, name) for name in names]], [[]], names, tmp_path / "confusion.png")
+    confusion_matrix([[EntitySpan(0, 1, name) for name in names]], [[]], names, tmp_path / "confusion.png")
     assert is_png(tmp_path / "confusion.png")
 
 

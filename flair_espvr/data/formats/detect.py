@@ -1,0 +1,56 @@
+"""Which files hold posts, and in what format."""
+
+from pathlib import Path
+from typing import Literal
+
+from flair_espvr.errors import ConfigurationError
+from flair_espvr.io.lines import read_lines
+
+Format = Literal["jsonl", "imgid", "conll"]
+
+IMAGE_ID_PREFIX = "IMGID:"
+
+_SUFFIXES = {".jsonl", ".txt", ".conll"}
+
+
+def format_of_line(first: str) -> Format:
+    """The format of posts whose first line with anything in it is this one: `{` JSONL, `IMGID:` columns, else CoNLL."""
+    if first.startswith("{"):
+        return "jsonl"
+    return "imgid" if first.startswith(IMAGE_ID_PREFIX) else "conll"
+
+
+def format_of(path: str | Path) -> Format:
+    """The format of a file, told by its first line with anything in it."""
+    return format_of_line(next((line for _, line in read_lines(path) if line.strip(" \t")), ""))
+
+
+def format_by_suffix(path: str | Path) -> Format:
+    """The format that a file to be written should have: `.jsonl`, `.conll`, and IMGID columns for any other suffix."""
+    suffixes: dict[str, Format] = {".jsonl": "jsonl", ".conll": "conll"}
+    return suffixes.get(Path(path).suffix, "imgid")
+
+
+def split_files(folder: Path) -> list[Path]:
+    """The files of posts in a folder, in the order train, development, test.
+
+    Raises:
+        ConfigurationError: there are none.
+    """
+    names = [f"{split}.{suffix}" for split in ("train", "valid", "dev", "test") for suffix in ("txt", "conll", "jsonl")]
+    files = [folder / name for name in names if (folder / name).is_file()]
+    if not files:
+        raise ConfigurationError(f"{folder}: expected files of posts named {', '.join(names)}, found none")
+    return files
+
+
+def post_files(folder: Path) -> list[Path]:
+    """The files of posts in a folder, by name: `.jsonl`, `.txt` and `.conll`, apart from files of captions.
+
+    Raises:
+        ConfigurationError: there are none.
+    """
+    files = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES and path.stem != "captions")
+    if not files:
+        raise ConfigurationError(f"{folder}: expected files of posts (.jsonl, .txt or .conll), found none")
+    return files

@@ -1,0 +1,46 @@
+"""One post, wherever it was read: words or a text, with tags or without, and what belongs to it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flair.data import Sentence
+
+
+@dataclass(frozen=True)
+class Post:
+    """One post as its file has it.
+
+    Attributes:
+        image_id: the name of its picture; `None` where the format has none.
+        tokens: its words, never empty strings; `None` where there is only the text in `record`.
+        tags: one BIO2 tag per word, possibly invalid (see `flair_espvr.data.bio`); `None` for a post without tags.
+        line: the line number, from 1, at which it begins; 0 where it is from no file.
+        record: it as a JSON object (see `flair_espvr.data.formats.jsonl`), which its sentence keeps; `None` for a post
+            that is to be known by its words alone.
+        image: where its picture should be, which may turn out not to be one; `None` for no picture.
+        caption: what describes the picture, or `None`.
+        source: where it was read, for messages.
+    """
+
+    image_id: str | None
+    tokens: tuple[str, ...] | None
+    tags: tuple[str, ...] | None = None
+    line: int = 0
+    record: dict[str, Any] | None = None
+    image: str | None = None
+    caption: str | None = None
+    source: str | Path = field(default="", compare=False)
+
+    def sentence(self, *, label_type: str = "ner", label_name_map: Mapping[str, str] | None = None) -> "Sentence":
+        """The Flair sentence of the post, labelled where it has tags or entities; see `post_sentence`."""
+        from flair_espvr.data.sentences import post_sentence  # Flair takes seconds, and reading posts needs none of it
+
+        return post_sentence(self, label_type=label_type, label_name_map=label_name_map)
+
+    def fingerprint(self) -> bytes:
+        """Bytes that tell whether a post is the same as one before: its content, and where its picture is."""
+        return json.dumps([self.record, self.image_id, self.image, self.caption]).encode() + b"\n"
