@@ -21,7 +21,7 @@ from flair.nn import Classifier
 
 from flair_espvr import ESPVRTagger, MultimodalCorpus
 from flair_espvr.data.sentences import sentence_entities
-from flair_espvr.evaluation.evaluate import load_model
+from flair_espvr.models.loading import load_tagger
 
 BINS = 10
 EDGES = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     together: dict[str, list[np.ndarray]] = defaultdict(list)
     print("| model | entities | mean score | precision | calibration error | Brier |\n|---|---|---|---|---|---|")
     for path in chosen.models:
-        tagger = load_model(path, trusted=chosen.trust)
+        tagger = load_tagger(path, trusted=chosen.trust)
         if isinstance(tagger, ESPVRTagger):
             tagger.network.tag_crf.temperature = 1.0
             _show(path, "as trained", scored(tagger, test), together)

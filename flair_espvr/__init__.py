@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from flair_espvr.embeddings import CaptionedTransformerEmbeddings, ImageRegionEmbeddings
     from flair_espvr.errors import EspvrError
     from flair_espvr.models import ESPVRTagger, ModelFacts, MultimodalTagger, UMTTagger, list_models, register_model
+    from flair_espvr.tagging import tag_posts
 
 _HOMES = {
     "POSTS": "data",
@@ -27,6 +28,7 @@ _HOMES = {
     "UMTTagger": "models",
     "list_models": "models",
     "register_model": "models",
+    "tag_posts": "tagging",
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "UMTTagger",
     "list_models",
     "register_model",
+    "tag_posts",
 ]
 
 

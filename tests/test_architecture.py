@@ -20,7 +20,8 @@ FLOORS = [
     {"nn"},
     {"annotators", "embeddings"},
     {"models"},
-    {"evaluation", "report", "tagging"},
+    {"evaluation", "report"},
+    {"tagging"},
     {"training"},
     {"commands"},
 ]

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from flair_espvr.commands import FOUND_BAD
-from flair_espvr.commands.bad_pictures import add_bad_list_argument, report_bad_pictures
+from flair_espvr.commands.bad_images import add_bad_list_argument, report_bad_images
 from flair_espvr.commands.device import chosen_device
 
 HELP = "describe the pictures of a folder or a corpus in a captions file"
@@ -68,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from flair_espvr.annotators.caption_writer import caption_pictures
     from flair_espvr.annotators.captioner import Captioner
+    from flair_espvr.images.bad_images import BadImages
 
     flair.device = chosen_device(arguments.device)  # what the captioner follows
     captioner = Captioner(
@@ -81,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     failures |= caption_pictures(
         captioner, pictures, arguments.out, settings=captioner.settings, batch_size=arguments.batch_size
     )
-    report_bad_pictures(failures, arguments.bad_list)
+    report_bad_images(BadImages(failures), arguments.bad_list)
     wanted = len(pictures.keys() | failures.keys())
     print(f"{arguments.out}: captions of {wanted - len(failures):,} of {wanted:,} pictures.")
     return FOUND_BAD if failures else 0
@@ -103,7 +104,7 @@ def _find_pictures(source: Path, images: Path | None) -> tuple[dict[str, Path], 
 
 def _images_of_corpus(folder: Path) -> Path | None:
     """Where a folder of posts keeps its pictures; `None` for a folder of pictures alone."""
-    from flair_espvr.data.formats.convert import split_files
+    from flair_espvr.data.formats.detect import split_files
     from flair_espvr.errors import ConfigurationError
 
     images = folder / "images"

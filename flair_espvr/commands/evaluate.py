@@ -28,8 +28,9 @@ def run(arguments: argparse.Namespace) -> int:
     import flair
 
     from flair_espvr.commands.device import chosen_device
-    from flair_espvr.evaluation.evaluate import evaluate, load_model
+    from flair_espvr.evaluation.evaluate import evaluate
     from flair_espvr.evaluation.predictions_file import write_predictions
+    from flair_espvr.models.loading import load_tagger
     from flair_espvr.training.build import build_corpus
     from flair_espvr.training.recipes.recipe_file import load_corpus_section
 
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     flair.device = chosen_device(arguments.device)
     corpus = build_corpus(section)
     result = evaluate(
-        load_model(arguments.model, trusted=arguments.trust),
+        load_tagger(arguments.model, trusted=arguments.trust),
         getattr(corpus, arguments.split) or (),
         gold_label_type=section.label_type,
         mini_batch_size=arguments.batch_size,

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from flair_espvr.commands import FOUND_BAD
-from flair_espvr.commands.bad_pictures import add_bad_list_argument, report_bad_pictures
+from flair_espvr.commands.bad_images import add_bad_list_argument, report_bad_images
 from flair_espvr.commands.device import chosen_device
 
 HELP = "compute the picture regions of a whole corpus, once"
@@ -72,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _extract(arguments: argparse.Namespace) -> int:
     from flair_espvr.errors import ConfigurationError
+    from flair_espvr.images.bad_images import BadImages
 
     if len(arguments.operands) != 1 or arguments.store is None:
         raise ConfigurationError("expected one folder and --store; see `flair-espvr regions --help` for other forms")
@@ -109,7 +110,7 @@ def _extract(arguments: argparse.Namespace) -> int:
             shard=arguments.shard,
         )
         total = len(store)
-    report_bad_pictures(done.bad, arguments.bad_list)
+    report_bad_images(BadImages(done.bad), arguments.bad_list)
     print(
         f"{arguments.store}: {total:,} pictures. Added {done.added:,}, there before {done.present:,}, "
         f"copies {done.copies:,}, of other shards {done.other_shards:,}, bad {len(done.bad):,}."

@@ -1,20 +1,15 @@
 """A model's entities beside the gold ones, and the scores that follow."""
 
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import flair
 from flair.data import Sentence
-from flair.models import SequenceTagger
 from flair.nn import Classifier
 
 from flair_espvr.data.bio import EntitySpan
 from flair_espvr.data.sentences import sentence_entities
-from flair_espvr.errors import UnsafeModelError
 from flair_espvr.evaluation.scores import Scores, score_entities
-from flair_espvr.models import MultimodalTagger
 from flair_espvr.models.inference import mixed_precision
 
 PREDICTED = "predicted"
@@ -36,33 +31,6 @@ class Evaluation:
     predicted: list[list[EntitySpan]]
     lenient: Scores
     strict: Scores
-
-
-def load_model(path: str | Path, *, trusted: bool = False) -> Classifier[Sentence]:
-    """The model in a file, or in a folder that `save_pretrained` wrote.
-
-    Args:
-        path: the file or folder; those of our taggers are read without running code in them.
-        trusted: whether the file may be a model of Flair's own, whose loader runs the code that a file holds.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        UnsafeModelError: the file is damaged, or is no model of ours and not `trusted`.
-    """
-    if Path(path).is_dir():  # Flair's own taggers are files
-        return MultimodalTagger.from_pretrained(path)
-    try:
-        with warnings.catch_warnings():
-            # torch remarks on the pickles that it then refuses.
-            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
-            return MultimodalTagger.load(path)
-    except UnsafeModelError as error:
-        if not trusted:
-            raise UnsafeModelError(
-                f"{error}. If it is one of Flair's own taggers, and you made it: such files are read where they are "
-                "trusted (--trust)"
-            ) from error
-    return SequenceTagger.load(path)
 
 
 def evaluate(

@@ -1,1 +1,7 @@
-"""The engine that tags a stream of posts."""
+"""The engine that tags a stream of posts, wherever they come from and go to."""
+
+from flair_espvr.tagging.pipeline import write_tagged
+from flair_espvr.tagging.sources import posts_from, single_post
+from flair_espvr.tagging.stream import PostTagging, tag_posts
+
+__all__ = ["PostTagging", "posts_from", "single_post", "tag_posts", "write_tagged"]

@@ -1,13 +1,15 @@
 """Posts to be tagged, one at a time: from JSONL, from column files with tags or without, from standard input."""
 
+import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
+from flair_espvr.data.formats.captions import read_captions
 from flair_espvr.data.formats.columns import parse_columns
-from flair_espvr.data.formats.detect import format_of_line
+from flair_espvr.data.formats.detect import format_of_line, post_files
 from flair_espvr.data.formats.jsonl import parse_jsonl
 from flair_espvr.data.formats.records import image_id_of
 from flair_espvr.data.post import Post
@@ -15,6 +17,52 @@ from flair_espvr.images.folder import ImageFolder
 from flair_espvr.io.lines import read_lines
 
 STDIN = Path("/dev/stdin")
+
+
+def single_post(text: str, *, image: str | None = None, caption: str | None = None) -> Iterator[Post]:
+    """A text, its picture's path and its caption as a stream of one post."""
+    fields = {"text": text, "image": image, "caption": caption}
+    line = json.dumps({name: value for name, value in fields.items() if value is not None})
+    return parse_untagged_posts([(1, line)], source="--text", folder=Path())
+
+
+def posts_from(
+    inputs: Sequence[str], *, images: Path | None = None, captions: Path | None = None
+) -> tuple[Iterator[Post], list[ImageFolder]]:
+    """The posts of files, folders and standard input, not read yet.
+
+    Args:
+        inputs: files; folders, whose files of posts are taken by name, with pictures in their folder `images` or, where
+            that is missing, beside the posts, and captions in their `captions.tsv`; `-` for standard input.
+        images: pictures by image id, in place of those of folders.
+        captions: captions by image id, in place of those of folders.
+
+    Returns:
+        the posts, and the folders in which their pictures are looked up.
+
+    Raises:
+        OSError: a file is not there.
+        ConfigurationError: a folder has no posts, or is no folder of pictures.
+        PostFormatError: a file of captions cannot be read.
+    """
+    given = None if images is None else ImageFolder(images)
+    told = None if captions is None else read_captions(captions)
+    folders = [] if given is None else [given]
+    streams = []
+    for name in inputs:
+        path = STDIN if name == "-" else Path(name)
+        if not path.is_dir():
+            path.stat()
+            streams.append(read_untagged_posts(path, images=given, captions=told))
+            continue
+        files, own_captions = post_files(path), path / "captions.tsv"
+        beside = given
+        if beside is None:
+            beside = ImageFolder(path / "images" if (path / "images").is_dir() else path)
+            folders.append(beside)
+        known = told if told is not None or not own_captions.exists() else read_captions(own_captions)
+        streams += [read_untagged_posts(file, images=beside, captions=known) for file in files]
+    return chain.from_iterable(streams), folders
 
 
 def read_untagged_posts(

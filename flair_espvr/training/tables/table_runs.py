@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from flair_espvr.evaluation.evaluate import evaluate, load_model
+from flair_espvr.evaluation.evaluate import evaluate
+from flair_espvr.models.loading import load_tagger
 from flair_espvr.training.build import build_corpus
 from flair_espvr.training.recipes.recipe import Recipe, digest
 from flair_espvr.training.recipes.recipe_file import load_recipe
@@ -45,7 +46,7 @@ class CellRun:
         if self.other_corpus is not None and not self.folder.is_done(self.evaluation):
             corpus = build_corpus(self.other_corpus.corpus)
             result = evaluate(
-                load_model(self.folder.model, trusted=True),
+                load_tagger(self.folder.model, trusted=True),
                 corpus.test,
                 gold_label_type=self.other_corpus.corpus.label_type,
                 edition=corpus.edition,

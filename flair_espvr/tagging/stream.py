@@ -1,0 +1,121 @@
+"""Any number of posts through a tagger, in the order they come, with no more of them in memory than one window."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from itertools import islice
+from typing import Any
+
+import flair
+from flair.data import Sentence
+from flair.nn import Classifier
+
+from flair_espvr.data.metadata import IMAGE_ERROR, metadata_or_none
+from flair_espvr.data.post import Post
+from flair_espvr.errors import ConfigurationError
+from flair_espvr.images.bad_images import BadImages
+from flair_espvr.models.batching import WINDOW_BATCHES
+from flair_espvr.models.inference import mixed_precision
+
+
+def tag_posts(
+    tagger: Classifier[Sentence], posts: Iterable[Post], *, batch_size: int = 32, amp: bool = False
+) -> Iterator[Sentence]:
+    """Tag posts as they come.
+
+    Args:
+        tagger: any Flair model that labels spans.
+        posts: any number of them; read a window of 16 batches ahead of what was given.
+        batch_size: posts per forward pass.
+        amp: mixed precision, see `mixed_precision`.
+
+    Yields:
+        The sentence of each post, in order, with labels under the tagger's own label type. A post whose image could not
+        be read has the reason in its metadata, under `"image_error"`.
+
+    Raises:
+        ConfigurationError: `batch_size` is below 1.
+        EspvrError: a post cannot be read, or its image's regions cannot be computed at all.
+    """
+    for window in PostTagging(tagger, posts, batch_size=batch_size, amp=amp).windows():
+        yield from window
+
+
+class PostTagging:
+    """A stream of posts on its way through a tagger, and the counts so far. Arguments are those of `tag_posts`.
+
+    Attributes:
+        posts, entities: how many were tagged and found.
+        images: how many of the posts have an image.
+        bad_images: those that could not be read.
+        label_type: what the tagger labels.
+    """
+
+    def __init__(
+        self, tagger: Classifier[Sentence], posts: Iterable[Post], *, batch_size: int = 32, amp: bool = False
+    ) -> None:
+        if batch_size < 1:
+            raise ConfigurationError(f"batch_size={batch_size}: should be 1 or more")
+        self.posts = self.entities = self.images = 0
+        self.bad_images = BadImages()
+        self.label_type = tagger.label_type
+        self._new_bad_images: dict[str, str] = {}
+        self._tagger = tagger
+        self._stream = iter(posts)
+        self._batch_size = batch_size
+        self._amp = amp
+        self._digest = blake2b(digest_size=16)
+
+    def windows(self) -> Iterator[list[Sentence]]:
+        """The remaining posts, tagged.
+
+        Raises:
+            EspvrError: a post cannot be read, or its image's regions cannot be computed at all.
+        """
+        while window := list(islice(self._stream, self._batch_size * WINDOW_BATCHES)):
+            sentences = [post.sentence() for post in window]
+            with mixed_precision(flair.device, enabled=self._amp):
+                self._tagger.predict(sentences, mini_batch_size=self._batch_size)
+            self._count(window, sentences)
+            yield sentences
+
+    def note(self) -> dict[str, Any]:
+        """After each window, what `resume` needs of it, as JSON values."""
+        return {
+            "posts": self.posts,
+            "entities": self.entities,
+            "pictures": self.images,
+            "bad_pictures": self._new_bad_images,
+            "digest": self._digest.hexdigest(),
+        }
+
+    def resume(self, notes: Sequence[Mapping[str, Any]]) -> bool:
+        """Skip the posts that an earlier run tagged, and take up its counts.
+
+        Args:
+            notes: of all its windows.
+
+        Returns:
+            whether these posts are those that it tagged; where they are not, there is nothing to go on with.
+
+        Raises:
+            PostFormatError: one of them cannot be read.
+        """
+        last = notes[-1]
+        for post in islice(self._stream, last["posts"]):
+            self._digest.update(post.fingerprint())
+        self.posts, self.entities, self.images = last["posts"], last["entities"], last["pictures"]
+        for note in notes:
+            for name, reason in note["bad_pictures"].items():
+                self.bad_images.add(name, reason)
+        return self._digest.hexdigest() == last["digest"]
+
+    def _count(self, window: Sequence[Post], sentences: Sequence[Sentence]) -> None:
+        self.posts += len(window)
+        self.images += sum(post.image is not None for post in window)
+        self.entities += sum(len(sentence.get_spans(self.label_type)) for sentence in sentences)
+        self._new_bad_images = {}
+        for post, sentence in zip(window, sentences, strict=True):
+            self._digest.update(post.fingerprint())
+            reason = metadata_or_none(sentence, IMAGE_ERROR)
+            if reason is not None and self.bad_images.add(str(post.image), reason):
+                self._new_bad_images[str(post.image)] = reason
