@@ -280,7 +280,7 @@ def test_region_stores(outcomes: Any, tally: Any, store_bytes: bytes, tmp_path: 
     inputs = copied_badly(store_bytes, value_places(store_bytes), 200, seed=12 + writable)
     tally(
         f"region store, {'writing' if writable else 'reading'}",
-        "files cut off or with flipped bytes in values",
+        "files cut off or with flipped bits in values, some of them no longer in use",
         outcomes(use, inputs, RegionStoreError),
     )
 

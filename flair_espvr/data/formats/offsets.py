@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from flair.data import Sentence
 
+from flair_espvr.flair_compat import without_problem_characters
+
 
 class WordOffsets:
     """Where each word of a sentence begins and ends: in characters of the original text, or in words.
@@ -48,7 +50,6 @@ class WordOffsets:
 
 def _kept_characters(text: str) -> Sequence[int]:
     """Where the characters stand that Flair keeps of `text`; it may replace, but never adds one."""
-    clean = Sentence._handle_problem_characters
-    if clean(text) == text:
+    if without_problem_characters(text) == text:
         return range(len(text))
-    return [offset for offset, character in enumerate(text) if clean(character)]
+    return [offset for offset, character in enumerate(text) if without_problem_characters(character)]

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from flair_espvr.data.metadata import CAPTION, metadata_or_none
 from flair_espvr.embeddings.text.wordpieces import captioned_lengths, encode_captioned, pool_wordpieces
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.flair_compat import expand_with_context
 
 MEASURED_AT_ONCE = 1024
 """Sentences whose wordpieces are in memory while lengths are counted."""
@@ -99,7 +100,7 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
         """
         if self.context_length > 0:
             Sentence.set_context_for_sentences(sentences)
-        expanded = [self._expand_sentence_with_context(sentence) for sentence in sentences]
+        expanded = [expand_with_context(self, sentence) for sentence in sentences]
         encodings = encode_captioned(
             self.tokenizer,
             [[token.text for token in tokens] for tokens, _ in expanded],
@@ -155,7 +156,7 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
             some = sentences[start : start + MEASURED_AT_ONCE]
             lengths += captioned_lengths(
                 self.tokenizer,
-                [[token.text for token in self._expand_sentence_with_context(sentence)[0]] for sentence in some],
+                [[token.text for token in expand_with_context(self, sentence)[0]] for sentence in some],
                 [self._caption_words(sentence) for sentence in some],
                 max_caption_tokens=self.max_caption_tokens,
             )

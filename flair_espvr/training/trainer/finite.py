@@ -10,7 +10,7 @@ from flair.trainers.plugins import TrainerPlugin
 
 from flair_espvr.data.metadata import IMAGE_ID, metadata_or_none
 from flair_espvr.errors import TrainingError
-from flair_espvr.training.trainer.grad_scaler import current_grad_scaler
+from flair_espvr.flair_compat import current_grad_scaler
 
 _EXCERPT = 60
 

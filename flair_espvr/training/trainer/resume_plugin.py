@@ -9,8 +9,8 @@ from flair.embeddings.base import Embeddings
 from flair.trainers.plugins import TrainerPlugin
 
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.flair_compat import current_grad_scaler
 from flair_espvr.io.atomic import atomic_write
-from flair_espvr.training.trainer.grad_scaler import current_grad_scaler
 from flair_espvr.training.trainer.training_state import TrainingState, random_states, set_random_states
 
 STATE_FILE = "training-state.pt"

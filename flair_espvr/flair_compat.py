@@ -1,0 +1,53 @@
+"""The private parts of Flair that this package uses, each with the reason: a new Flair should break nothing else.
+
+Hooks that Flair calls by name have to stay where they are overridden: `_get_state_dict` and
+`_init_model_with_state_dict` in taggers, `_add_embeddings_internal` in embeddings, `_save_model` in the trainer.
+`tests/test_flair_compat.py` tests what is taken for granted of all of these.
+"""
+
+import inspect
+from collections.abc import Iterable
+
+import torch
+from flair.data import Sentence, Token, _iter_dataset
+from flair.embeddings import TransformerEmbeddings
+from flair.trainers import ModelTrainer
+from torch.utils.data import Dataset
+
+
+def iter_dataset(dataset: Dataset[Sentence] | None) -> Iterable[Sentence]:
+    """A data set's sentences, read as Flair's models read them; none for None. The public loader gives lists of one."""
+    sentences: Iterable[Sentence] = _iter_dataset(dataset)
+    return sentences
+
+
+def without_problem_characters(text: str) -> str:
+    """What `Sentence` makes of a text before it splits it, which it does not keep and offsets have to be mapped by."""
+    kept: str = Sentence._handle_problem_characters(text)
+    return kept
+
+
+def expand_with_context(embeddings: TransformerEmbeddings, sentence: Sentence) -> tuple[list[Token], int]:
+    """The tokens that an encoder reads for a sentence, Flair's context included, and where its own begin.
+
+    Captions have to be put behind the very tokens that Flair's own embeddings would read, dropout of context included.
+    """
+    expanded: tuple[list[Token], int] = embeddings._expand_sentence_with_context(sentence)
+    return expanded
+
+
+def current_grad_scaler() -> torch.amp.GradScaler:
+    """The scaler of the Flair training that this call is made from; disabled where that scales nothing.
+
+    To be called from a plugin's hook. Flair hands its scaler to nobody: it is a local variable of `train_custom`, so it
+    is looked up there.
+
+    Raises:
+        RuntimeError: no `ModelTrainer` is training further up the stack.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code is inspect.unwrap(ModelTrainer.train_custom).__code__:
+            return frame.f_locals["scaler"]
+        frame = frame.f_back
+    raise RuntimeError("only a hook of a running Flair training can ask for its gradient scaler")
