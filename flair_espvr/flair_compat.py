@@ -27,6 +27,12 @@ def without_problem_characters(text: str) -> str:
     return kept
 
 
+def remove_metadata(sentence: Sentence, key: str) -> None:
+    """Take metadata off a sentence, if it has such; Flair can only add and read it."""
+    if sentence.has_metadata(key):
+        del sentence._metadata[key]
+
+
 def expand_with_context(embeddings: TransformerEmbeddings, sentence: Sentence) -> tuple[list[Token], int]:
     """The tokens that an encoder reads for a sentence, Flair's context included, and where its own begin.
 

@@ -13,7 +13,7 @@ from flair_espvr.models.registry import model_class
 PACKAGE = Path(flair_espvr.__file__).parent
 
 FLOORS = [
-    {"errors", "flair_compat"},
+    {"errors", "flair_compat", "lazy"},
     {"io"},
     {"images"},
     {"data"},

@@ -13,7 +13,13 @@ from flair.nn import Classifier
 from flair.trainers import ModelTrainer
 from flair.trainers.plugins import TrainerPlugin
 
-from flair_espvr.flair_compat import current_grad_scaler, expand_with_context, iter_dataset, without_problem_characters
+from flair_espvr.flair_compat import (
+    current_grad_scaler,
+    expand_with_context,
+    iter_dataset,
+    remove_metadata,
+    without_problem_characters,
+)
 
 
 class OneValue(TokenEmbeddings):
@@ -108,6 +114,15 @@ def test_problem_characters_are_dropped_or_replaced_one_by_one_and_never_doubled
     cleaned = [without_problem_characters(character) for character in characters]
     assert max(map(len, cleaned)) == 1
     assert without_problem_characters("".join(characters)) == "".join(cleaned)
+
+
+def test_removed_metadata_is_as_if_it_had_never_been_there() -> None:
+    sentence = Sentence("a")
+    sentence.add_metadata("kept", 1)
+    sentence.add_metadata("gone", 2)
+    for _ in range(2):
+        remove_metadata(sentence, "gone")
+        assert (sentence.has_metadata("kept"), sentence.has_metadata("gone")) == (True, False)
 
 
 @pytest.mark.parametrize("context", [0, 2])

@@ -27,12 +27,6 @@ IMAGE_ERROR = "image_error"
 """Why the post's picture was not used, as `str`: a tagger that looks at pictures leaves it where one cannot be read."""
 
 
-def remove_metadata(sentence: Sentence, key: str) -> None:
-    """Take metadata off a sentence, if it has such."""
-    if sentence.has_metadata(key):
-        del sentence._metadata[key]  # Flair has no method for it
-
-
 def metadata_or_none(sentence: Sentence, key: str) -> Any:
     """The sentence's metadata under `key`, or `None`: Flair's own `get_metadata` raises a bare `KeyError`."""
     return sentence.get_metadata(key) if sentence.has_metadata(key) else None

@@ -16,10 +16,11 @@ from flair.data import Sentence
 from flair.embeddings import DocumentEmbeddings
 from flair.embeddings.base import register_embeddings
 
-from flair_espvr.data.metadata import IMAGE, IMAGE_ERROR, metadata_or_none, remove_metadata
+from flair_espvr.data.metadata import IMAGE, IMAGE_ERROR, metadata_or_none
 from flair_espvr.embeddings.image.backbone import Backbone, plain_arguments
 from flair_espvr.embeddings.image.backbone_weights import Weights, read_weights
 from flair_espvr.errors import BadPictureError, ConfigurationError, RegionStoreError
+from flair_espvr.flair_compat import remove_metadata
 from flair_espvr.images.loading import PictureSource, content_key, describe_source, squashed_pixels
 from flair_espvr.images.store.header import RegionHeader
 from flair_espvr.images.store.read_ahead import in_background
