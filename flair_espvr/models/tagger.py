@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import flair
 import torch
-from flair.data import Corpus, Dictionary, Label, Sentence, _iter_dataset
+from flair.data import Corpus, Dictionary, Label, Sentence
 from flair.embeddings import TokenEmbeddings
 from flair.nn import Classifier
 from flair.training_utils import Result, store_embeddings
@@ -24,6 +24,7 @@ from flair_espvr.data.sentences import sentence_entities
 from flair_espvr.embeddings.image.regions import ImageRegionEmbeddings
 from flair_espvr.embeddings.text.word_vectors import BatchEmbeddings, word_vectors
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.flair_compat import iter_dataset as _iter_dataset
 from flair_espvr.models.batching import LONG, WINDOW_BATCHES, batches_by_length
 from flair_espvr.models.bio_tags import BioTags
 from flair_espvr.models.files.embedding_state import savable
