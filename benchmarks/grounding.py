@@ -26,7 +26,7 @@ from benchmarks.results import append_result, finished_results, mean_and_deviati
 from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegionEmbeddings, MultimodalCorpus
 from flair_espvr.data.metadata import IMAGE, IMAGE_ID
 from flair_espvr.io.packaged import efficientnet_lite0_checkpoint, minilm_folder
-from flair_espvr.training.build import encode_pictures
+from flair_espvr.training.build import encode_images
 from synthetic.scenes import BOXES, IMAGES, read_boxes, write_scenes
 
 RESULTS = "results.jsonl"
@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         store=options.cache / f"regions-{options.backbone}-{options.image_size}",
     )
     corpus = MultimodalCorpus(options.corpus, images=options.corpus / IMAGES)
-    encode_pictures(list(corpus.get_all_sentences()), regions)
+    encode_images(list(corpus.get_all_sentences()), regions)
     runs_apart = ("cache", "corpus", "seeds", "configurations", "encoder", "checkpoint")
     settings = {name: value for name, value in vars(options).items() if name not in runs_apart}
     settings |= {name: Path(getattr(options, name)).name for name in ("encoder", "checkpoint")}

@@ -18,7 +18,7 @@ from flair_espvr.embeddings.image.backbone import Backbone
 from flair_espvr.embeddings.image.backbone_weights import read_weights
 from flair_espvr.embeddings.image.extraction import extract_regions
 from flair_espvr.embeddings.image.regions import DEFAULT_BACKBONE
-from flair_espvr.images.folder import find_pictures
+from flair_espvr.images.folder import find_images
 from flair_espvr.images.loading import content_key, squashed_pixels
 from flair_espvr.images.store.header import RegionHeader
 from flair_espvr.images.store.region_store import RegionStore
@@ -71,12 +71,12 @@ def extraction(images: Path, backbone: Backbone, *, workers: int, rounds: int) -
     extraction takes. Untimed are the model's first pass, which is slower, and the start of the process that workers are
     forked from. On a busy machine processor times mean more than pictures per second.
     """
-    paths = find_pictures(images)
+    paths = find_images(images)
     pixels = torch.from_numpy(np.stack([squashed_pixels(path, backbone.image_size) for path in paths]))
     # Channels last in memory, as in `Backbone.encode`: convolutions on a CPU are then much faster than with planes.
     ready = (pixels.permute(0, 3, 1, 2).float() / 255).to(flair.device)
     on_gpu = flair.device.type == "cuda"  # where `Backbone.encode` computes in half precision
-    at_once = backbone.pictures_at_once(flair.device, limit=BATCH)
+    at_once = backbone.images_at_once(flair.device, limit=BATCH)
 
     def extract(paths: Sequence[Path]) -> None:
         with (
@@ -125,7 +125,7 @@ def training(folder: Path, *, posts: int, rounds: int, encoder: str | None = Non
     write_scenes(folder, train=posts, valid=1, test=1)
     corpus = MultimodalCorpus(folder, images=folder / IMAGES)
     sentences = list(corpus.train)
-    with random_store(folder / "store", [content_key(path) for path in find_pictures(folder / IMAGES)]):
+    with random_store(folder / "store", [content_key(path) for path in find_images(folder / IMAGES)]):
         pass
     regions = _TimedRegions(folder / "store")
     labels = corpus.make_label_dictionary("ner", add_unk=False)

@@ -9,7 +9,7 @@ class PostFormatError(EspvrError, ValueError):
     """A text file does not follow its format; the message names the file, the line and what was expected."""
 
 
-class BadPictureError(EspvrError, ValueError):
+class BadImageError(EspvrError, ValueError):
     """A picture cannot be read; `source` names it and `reason` says why."""
 
     def __init__(self, source: str, reason: str) -> None:
@@ -17,7 +17,7 @@ class BadPictureError(EspvrError, ValueError):
         self.source = source
         self.reason = reason
 
-    def __reduce__(self) -> tuple[type["BadPictureError"], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type["BadImageError"], tuple[str, str]]:
         return type(self), (self.source, self.reason)
 
 

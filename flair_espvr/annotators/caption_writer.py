@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from flair_espvr.annotators.captioner import ImageCaptioner
 from flair_espvr.data.formats.captions import read_captions
-from flair_espvr.errors import BadPictureError, ConfigurationError
-from flair_espvr.images.loading import load_picture
+from flair_espvr.errors import BadImageError, ConfigurationError
+from flair_espvr.images.loading import load_image
 from flair_espvr.io.atomic import atomic_write
 
 _HEADER_MARK = b"# "
@@ -79,7 +79,7 @@ class CaptionWriter:
         self._file.close()
 
 
-def caption_pictures(
+def caption_images(
     captioner: ImageCaptioner,
     pictures: Mapping[str, Path],
     path: str | Path,
@@ -141,8 +141,8 @@ def _loaded(batch: Iterable[tuple[str, Path]], failures: dict[str, str]) -> dict
             failures[image_id] = f"its id {reason}"
             continue
         try:
-            images[image_id] = load_picture(file)
-        except BadPictureError as error:
+            images[image_id] = load_image(file)
+        except BadImageError as error:
             failures[image_id] = error.reason
     return images
 

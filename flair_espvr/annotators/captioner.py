@@ -32,7 +32,7 @@ _FLORENCE_PROMPT = "<CAPTION>"
 class ImageCaptioner(Protocol):
     """Anything that describes pictures; implement this one method to caption with a model or service of your own.
 
-    `flair_espvr.annotators.caption_writer.caption_pictures` takes any such object and writes the captions file.
+    `flair_espvr.annotators.caption_writer.caption_images` takes any such object and writes the captions file.
     """
 
     def caption(self, images: Sequence[Image.Image]) -> list[str]:

@@ -19,7 +19,7 @@ forms:
 
 A run that was stopped, by Ctrl-C or by a power cut, goes on where it was when started again. Pictures that a file
 has a caption for are not described again; for other settings, take another file.
-To caption with a model or service of your own, see flair_espvr.annotators.caption_writer.caption_pictures.
+To caption with a model or service of your own, see flair_espvr.annotators.caption_writer.caption_images.
 
 exit codes: 0 every picture has its caption; 1 not all was done, the message says why; 3 all was done, but some
 pictures could not be described (standard error says which and why); 130 stopped by Ctrl-C
@@ -62,11 +62,11 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         EspvrError: what was asked cannot be done.
     """
-    pictures, failures = _find_pictures(arguments.source, arguments.images)
+    pictures, failures = _find_images(arguments.source, arguments.images)
 
     import flair
 
-    from flair_espvr.annotators.caption_writer import caption_pictures
+    from flair_espvr.annotators.caption_writer import caption_images
     from flair_espvr.annotators.captioner import Captioner
     from flair_espvr.images.bad_images import BadImages
 
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         num_beams=arguments.num_beams,
         prompt=arguments.prompt,
     )
-    failures |= caption_pictures(
+    failures |= caption_images(
         captioner, pictures, arguments.out, settings=captioner.settings, batch_size=arguments.batch_size
     )
     report_bad_images(BadImages(failures), arguments.bad_list)
@@ -88,12 +88,12 @@ def run(arguments: argparse.Namespace) -> int:
     return FOUND_BAD if failures else 0
 
 
-def _find_pictures(source: Path, images: Path | None) -> tuple[dict[str, Path], dict[str, str]]:
+def _find_images(source: Path, images: Path | None) -> tuple[dict[str, Path], dict[str, str]]:
     """Picture files by image id, and the reason for each id that has none."""
     from flair_espvr.errors import ConfigurationError
 
     images = images or _images_of_corpus(source)
-    pictures, failures = _pictures_in(source) if images is None else _pictures_of_posts(source, images)
+    pictures, failures = _images_in(source) if images is None else _images_of_posts(source, images)
     if not pictures:
         raise ConfigurationError(
             f"{images or source}: no pictures {'of these posts' if images else 'there, nor in the folders below'}. "
@@ -114,12 +114,12 @@ def _images_of_corpus(folder: Path) -> Path | None:
         return None
 
 
-def _pictures_in(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    from flair_espvr.images.folder import find_pictures
+def _images_in(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    from flair_espvr.images.folder import find_images
 
     pictures: dict[str, Path] = {}
     failures: dict[str, str] = {}
-    for path in find_pictures(folder):
+    for path in find_images(folder):
         if path.stem in pictures:
             failures[str(path)] = "another picture has this image id, and was described"
         else:
@@ -127,7 +127,7 @@ def _pictures_in(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
     return pictures, failures
 
 
-def _pictures_of_posts(corpus: Path, images: Path) -> tuple[dict[str, Path], dict[str, str]]:
+def _images_of_posts(corpus: Path, images: Path) -> tuple[dict[str, Path], dict[str, str]]:
     from flair_espvr.data.formats.convert import read_any
     from flair_espvr.data.formats.detect import split_files
     from flair_espvr.images.folder import ImageFolder

@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
         write_tagged(tagging, arguments.out, format=format_, made_by=made_by, progress=not arguments.quiet)
     bad = tagging.bad_images
     for folder in folders:
-        for path in sorted(folder.not_pictures):
+        for path in sorted(folder.not_images):
             bad.add(str(path), "is no picture")
     report_bad_images(bad, arguments.bad_list)
     if not arguments.quiet:

@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from flair_espvr.io.packaged import packaged_folder
     from flair_espvr.report import write_report
-    from flair_espvr.training.build import build_corpus, build_regions, build_tagger, encode_pictures
+    from flair_espvr.training.build import build_corpus, build_regions, build_tagger, encode_images
     from flair_espvr.training.recipes.recipe_file import load_recipe
     from flair_espvr.training.runs.run import fit
     from flair_espvr.training.trainer.progress import ProgressBar
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"Posts: {', '.join(f'{len(split)} {name}' for name, split in splits.items())} (written and drawn by us)")
     assert recipe.regions is not None
     regions = build_regions(recipe.regions.model_copy(update={"store": out / "regions"}))
-    encode_pictures(list(corpus.get_all_sentences()), regions)
+    encode_images(list(corpus.get_all_sentences()), regions)
 
     seed = recipe.seeds[0] if arguments.seed is None else arguments.seed
     f1 = {}

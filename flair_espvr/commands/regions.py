@@ -86,11 +86,11 @@ def _extract(arguments: argparse.Namespace) -> int:
     from flair_espvr.embeddings.image.backbone_weights import read_weights
     from flair_espvr.embeddings.image.extraction import extract_regions
     from flair_espvr.embeddings.image.regions import DEFAULT_BACKBONE
-    from flair_espvr.images.folder import find_pictures
+    from flair_espvr.images.folder import find_images
     from flair_espvr.images.store.region_store import RegionStore
 
     device = chosen_device(arguments.device)
-    pictures = find_pictures(folder)
+    pictures = find_images(folder)
     if not pictures:
         raise ConfigurationError(f"{folder}: no pictures there, nor in the folders below")
     backbone = Backbone(

@@ -203,6 +203,6 @@ def _report_oddities(images: ImageFolder) -> None:
         log.warning(
             "%s: %d image ids have several pictures, for instance %s", images.folder, len(images.ambiguous), first
         )
-    if images.not_pictures:
-        first = min(images.not_pictures).name
-        log.warning("%s: %d files are no pictures, for instance %s", images.folder, len(images.not_pictures), first)
+    if images.not_images:
+        first = min(images.not_images).name
+        log.warning("%s: %d files are no pictures, for instance %s", images.folder, len(images.not_images), first)

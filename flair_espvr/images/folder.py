@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from flair_espvr.errors import ConfigurationError
-from flair_espvr.images.loading import picture_format
+from flair_espvr.images.loading import image_format
 
 SNIFFED_BYTES = 12
 
@@ -24,7 +24,7 @@ class ImageFolder:
     Attributes:
         folder: the same.
         ambiguous: the ids asked for so far that several pictures answer to; the first by name was taken.
-        not_pictures: the files asked for so far that are named like a picture and are none.
+        not_images: the files asked for so far that are named like a picture and are none.
 
     Raises:
         ConfigurationError: the folder is not there.
@@ -33,7 +33,7 @@ class ImageFolder:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.ambiguous: set[str] = set()
-        self.not_pictures: set[Path] = set()
+        self.not_images: set[Path] = set()
         if not self.folder.is_dir():
             raise ConfigurationError(f"{folder}: expected a folder of pictures, named <image id>.jpg, .png, ...")
         self._names: defaultdict[str, list[str]] = defaultdict(list)
@@ -51,16 +51,16 @@ class ImageFolder:
         pictures = []
         for name in self._names.get(image_id, ()):
             path = self.folder / name
-            if is_picture(path):
+            if is_image(path):
                 pictures.append(path)
             else:
-                self.not_pictures.add(path)
+                self.not_images.add(path)
         if len(pictures) > 1:
             self.ambiguous.add(image_id)
         return pictures[0] if pictures else None
 
 
-def find_pictures(folder: str | Path) -> list[Path]:
+def find_images(folder: str | Path) -> list[Path]:
     """The files below a folder that are pictures by their first bytes or by their suffix, in order.
 
     Links to folders are followed, each folder is entered once.
@@ -73,19 +73,19 @@ def find_pictures(folder: str | Path) -> list[Path]:
         entered.add(os.path.realpath(parent))
         folders.sort()
         files = (path for name in sorted(names) if (path := Path(parent, name)).is_file())  # no pipe, which would wait
-        pictures += [path for path in files if path.suffix.lower() in _PICTURE_SUFFIXES or _begins_as_picture(path)]
+        pictures += [path for path in files if path.suffix.lower() in _PICTURE_SUFFIXES or _begins_as_image(path)]
     return pictures
 
 
-def is_picture(path: str | Path) -> bool:
-    """Whether a file begins as a picture does (see `picture_format`); what follows may still be damaged."""
+def is_image(path: str | Path) -> bool:
+    """Whether a file begins as a picture does (see `image_format`); what follows may still be damaged."""
     with open(path, "rb") as file:
-        return picture_format(file.read(SNIFFED_BYTES)) is not None
+        return image_format(file.read(SNIFFED_BYTES)) is not None
 
 
-def _begins_as_picture(path: Path) -> bool:
-    """`is_picture`, for files that nobody asked for by name: one that cannot be opened is none."""
+def _begins_as_image(path: Path) -> bool:
+    """`is_image`, for files that nobody asked for by name: one that cannot be opened is none."""
     try:
-        return is_picture(path)
+        return is_image(path)
     except OSError:
         return False

@@ -1,4 +1,4 @@
-"""Reading pictures that strangers posted: an upright RGB picture or a `BadPictureError`, never anything else."""
+"""Reading pictures that strangers posted: an upright RGB picture or a `BadImageError`, never anything else."""
 
 import io
 import os
@@ -11,10 +11,10 @@ from typing import TypeAlias
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from flair_espvr.errors import BadPictureError
+from flair_espvr.errors import BadImageError
 from flair_espvr.io.recent import Recent
 
-PictureSource: TypeAlias = str | Path | bytes | Image.Image
+ImageSource: TypeAlias = str | Path | bytes | Image.Image
 """What a sentence may carry as its picture: a path, the bytes of a picture file, or an opened picture."""
 
 MAX_PIXELS = 64 * 1024 * 1024
@@ -55,8 +55,8 @@ _TO_UPRIGHT = {
 }
 
 
-def load_picture(
-    source: PictureSource,
+def load_image(
+    source: ImageSource,
     *,
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
@@ -79,7 +79,7 @@ def load_picture(
         a new picture of mode `"RGB"`.
 
     Raises:
-        BadPictureError: whatever is wrong with the picture; `reason` says what.
+        BadImageError: whatever is wrong with the picture; `reason` says what.
     """
     try:
         image = _open(source, max_bytes)
@@ -89,29 +89,29 @@ def load_picture(
         if shrink_to is not None and not isinstance(source, Image.Image):
             image.draft(None, (2 * shrink_to, 2 * shrink_to))
         return _upright(_to_rgb(_loaded(image)), image)
-    except BadPictureError:
+    except BadImageError:
         raise
     except Exception as error:  # a decoder fed arbitrary bytes raises nearly everything, from EOFError to struct.error
         raise _bad(source, _plain_reason(error)) from error
 
 
-def squashed_pixels(source: PictureSource, image_size: int) -> np.ndarray:
+def squashed_pixels(source: ImageSource, image_size: int) -> np.ndarray:
     """A picture as a backbone takes it: a square of `image_size` pixels, uint8 (S,S,3).
 
     It is squashed, never cropped: cell (row, column) of an H x W grid is that same cell of the whole picture.
 
     Raises:
-        BadPictureError: it cannot be read.
+        BadImageError: it cannot be read.
     """
-    picture = load_picture(source, shrink_to=image_size)
+    picture = load_image(source, shrink_to=image_size)
     return np.asarray(picture.resize((image_size, image_size), Image.Resampling.BICUBIC))
 
 
-def picture_bytes(source: str | Path, *, max_bytes: int = MAX_BYTES) -> bytes:
+def image_bytes(source: str | Path, *, max_bytes: int = MAX_BYTES) -> bytes:
     """The bytes of a picture file.
 
     Raises:
-        BadPictureError: not a readable, non-empty file of at most `max_bytes`.
+        BadImageError: not a readable, non-empty file of at most `max_bytes`.
     """
     path = os.fspath(source)
     try:
@@ -127,14 +127,14 @@ def picture_bytes(source: str | Path, *, max_bytes: int = MAX_BYTES) -> bytes:
     except FileNotFoundError as error:
         raise _bad(source, "no such file") from error
     except (OSError, ValueError) as error:  # ValueError: a name that cannot be a path (NUL, a lone surrogate)
-        if isinstance(error, BadPictureError):
+        if isinstance(error, BadImageError):
             raise
         raise _bad(source, f"cannot be opened ({getattr(error, 'strerror', None) or error})") from error
     _check_length(source, content, max_bytes)
     return content
 
 
-def picture_format(first_bytes: bytes) -> str | None:
+def image_format(first_bytes: bytes) -> str | None:
     """`"JPEG"`, `"PNG"`, `"WEBP"`, `"GIF"`, `"BMP"` or `"TIFF"`: as a file's first 12 bytes say, else `None`."""
     for name, beginnings in _FIRST_BYTES.items():
         if first_bytes.startswith(beginnings) and (name != "WEBP" or first_bytes[8:12] == b"WEBP"):
@@ -142,26 +142,26 @@ def picture_format(first_bytes: bytes) -> str | None:
     return None
 
 
-def content_key(source: PictureSource) -> bytes:
+def content_key(source: ImageSource) -> bytes:
     """`KEY_BYTES` bytes that name a picture by its content, so that copies under any name share one key.
 
-    For a path or bytes it is a hash of the file's bytes; for a `PIL.Image.Image`, of its pixels as `load_picture` gives
+    For a path or bytes it is a hash of the file's bytes; for a `PIL.Image.Image`, of its pixels as `load_image` gives
     them. A file is read once as long as its path, size and modification time stay the same.
 
     Raises:
-        BadPictureError: the file cannot be read, or the opened picture cannot be decoded.
+        BadImageError: the file cannot be read, or the opened picture cannot be decoded.
     """
     if isinstance(source, bytes):
         return blake2b(source, digest_size=KEY_BYTES).digest()
     if isinstance(source, Image.Image):
-        picture = load_picture(source)
+        picture = load_image(source)
         return blake2b(picture.tobytes(), digest_size=KEY_BYTES, person=b"%d x %d" % picture.size).digest()
     if isinstance(source, (str, os.PathLike)):
         return _file_keys.key(source)
     raise _bad(source, _NO_SOURCE.format(type(source).__name__))
 
 
-def describe_source(source: PictureSource) -> str:
+def describe_source(source: ImageSource) -> str:
     """How messages name a picture: its path, or what kind of object it is."""
     if isinstance(source, bytes):
         return f"<{len(source):,} bytes with key {content_key(source).hex()[:8]}>"
@@ -181,8 +181,8 @@ class _FileKeys:
             status = os.stat(path)
             seen = (os.path.abspath(path), status.st_size, status.st_mtime_ns)
         except (OSError, ValueError):
-            return content_key(picture_bytes(path))  # which says what is wrong
-        key = self._keys.get(seen) or content_key(picture_bytes(path))
+            return content_key(image_bytes(path))  # which says what is wrong
+        key = self._keys.get(seen) or content_key(image_bytes(path))
         self._keys.put(seen, key)
         return key
 
@@ -190,7 +190,7 @@ class _FileKeys:
 _file_keys = _FileKeys(limit=100_000)
 
 
-def _open(source: PictureSource, max_bytes: int) -> Image.Image:
+def _open(source: ImageSource, max_bytes: int) -> Image.Image:
     if isinstance(source, Image.Image):
         if 0 in source.size:
             raise _bad(source, "has no pixels")
@@ -199,10 +199,10 @@ def _open(source: PictureSource, max_bytes: int) -> Image.Image:
         _check_length(source, source, max_bytes)
         content = source
     elif isinstance(source, (str, os.PathLike)):
-        content = picture_bytes(source, max_bytes=max_bytes)
+        content = image_bytes(source, max_bytes=max_bytes)
     else:
         raise _bad(source, _NO_SOURCE.format(type(source).__name__))
-    format_name = picture_format(content[:12])
+    format_name = image_format(content[:12])
     if format_name is None:
         raise _bad(source, f"is not a picture of a format that is read ({', '.join(_FIRST_BYTES)})")
     return Image.open(io.BytesIO(content), formats=[format_name])
@@ -249,7 +249,7 @@ def _upright(picture: Image.Image, image: Image.Image) -> Image.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
-def _check_length(source: PictureSource, content: bytes, max_bytes: int) -> None:
+def _check_length(source: ImageSource, content: bytes, max_bytes: int) -> None:
     if not content:
         raise _bad(source, "is empty")
     if len(content) > max_bytes:
@@ -264,5 +264,5 @@ def _plain_reason(error: Exception) -> str:
     return f"is truncated or damaged ({str(error) or type(error).__name__})"
 
 
-def _bad(source: PictureSource, reason: str) -> BadPictureError:
-    return BadPictureError(describe_source(source), reason)
+def _bad(source: ImageSource, reason: str) -> BadImageError:
+    return BadImageError(describe_source(source), reason)

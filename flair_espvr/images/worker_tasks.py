@@ -7,30 +7,30 @@ from pathlib import Path
 
 import numpy as np
 
-from flair_espvr.errors import BadPictureError
-from flair_espvr.images.loading import content_key, picture_bytes, squashed_pixels
+from flair_espvr.errors import BadImageError
+from flair_espvr.images.loading import content_key, image_bytes, squashed_pixels
 
 
-def key_or_error(path: Path) -> bytes | BadPictureError:
+def key_or_error(path: Path) -> bytes | BadImageError:
     """A picture file's content key, or why it has none."""
     try:
-        return content_key(picture_bytes(path))
-    except BadPictureError as error:
+        return content_key(image_bytes(path))
+    except BadImageError as error:
         return error
 
 
-def key_and_pixels_or_error(path: Path, image_size: int) -> tuple[bytes, np.ndarray] | BadPictureError:
+def key_and_pixels_or_error(path: Path, image_size: int) -> tuple[bytes, np.ndarray] | BadImageError:
     """A picture file's content key and its pixels, uint8 (S,S,3), or why it cannot be read.
 
     Both come from one reading of the file, so that they belong together.
     """
     try:
-        content = picture_bytes(path)
+        content = image_bytes(path)
         return content_key(content), squashed_pixels(content, image_size)
-    except BadPictureError as error:
+    except BadImageError as error:
         return error
 
 
-def crashed(path: Path) -> BadPictureError:
+def crashed(path: Path) -> BadImageError:
     """What stands for the result of a picture that ended its process."""
-    return BadPictureError(str(path), "reading it ends the process (a defect of the decoder, or too little memory)")
+    return BadImageError(str(path), "reading it ends the process (a defect of the decoder, or too little memory)")

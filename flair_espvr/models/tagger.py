@@ -24,7 +24,7 @@ from flair_espvr.data.sentences import sentence_entities
 from flair_espvr.embeddings.image.regions import ImageRegionEmbeddings
 from flair_espvr.embeddings.text.word_vectors import BatchEmbeddings, word_vectors
 from flair_espvr.errors import ConfigurationError
-from flair_espvr.flair_compat import iter_dataset as _iter_dataset
+from flair_espvr.flair_compat import iter_dataset
 from flair_espvr.models.batching import LONG, WINDOW_BATCHES, batches_by_length
 from flair_espvr.models.bio_tags import BioTags
 from flair_espvr.models.files.embedding_state import savable
@@ -313,7 +313,7 @@ class MultimodalTagger(StoredTagger):
         self, corpus: Corpus[Sentence], context_length: int = 0, respect_document_boundaries: bool = True
     ) -> Iterator[list[str]]:
         """Every word that the encoder will read, captions and context included (for `reduce_transformer_vocab`)."""
-        for sentence in _iter_dataset(corpus.get_all_sentences()):
+        for sentence in iter_dataset(corpus.get_all_sentences()):
             if isinstance(self.embeddings, BatchEmbeddings):
                 yield self.embeddings.used_tokens(sentence)
             else:
@@ -361,7 +361,7 @@ class MultimodalTagger(StoredTagger):
         if isinstance(sentences, Sentence):
             sentences = [sentences]
         elif isinstance(sentences, Dataset):
-            sentences = list(_iter_dataset(sentences))
+            sentences = list(iter_dataset(sentences))
         Sentence.set_context_for_sentences(sentences)
         sentences = [sentence for sentence in sentences if len(sentence) > 0]
         mini_batch_size = _evaluated_batch_size.get() or mini_batch_size

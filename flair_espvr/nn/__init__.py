@@ -1,10 +1,13 @@
 """Tensors to tensors: the parts of the model that know nothing of Flair.
 
 Axis letters: B sentences, T words, M entities, R = H * W regions of a picture, D hidden size, L labels. Every mask is
-bool with True for what is present, and padding, other rows and the size of the batch never change a result.
+bool with True for what is present. Padding, other rows and the size of the batch never change a prediction; of the
+losses, those that compare the posts of a batch depend on it.
 """
 
+from flair_espvr.nn.config import ModelConfig
 from flair_espvr.nn.crf.bio_crf import LinearChainCRF
+from flair_espvr.nn.features import ImageFeatures
 from flair_espvr.nn.layers.cross_modal import CrossModalLayer
 from flair_espvr.nn.layers.fusion import GatedFusion, select_regions
 from flair_espvr.nn.layers.positioning import (
@@ -16,11 +19,16 @@ from flair_espvr.nn.layers.positioning import (
 )
 from flair_espvr.nn.layers.self_attention import SelfAttentionStack
 from flair_espvr.nn.layers.spans import Spans, bio_spans, span_features
+from flair_espvr.nn.network import Network, NetworkOutput
 
 __all__ = [
     "CrossModalLayer",
     "GatedFusion",
+    "ImageFeatures",
     "LinearChainCRF",
+    "ModelConfig",
+    "Network",
+    "NetworkOutput",
     "RegionPositions",
     "SelfAttentionStack",
     "Spans",

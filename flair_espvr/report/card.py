@@ -9,8 +9,8 @@ from flair.data import Sentence
 
 from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, metadata_or_none
 from flair_espvr.data.region import Region
-from flair_espvr.errors import BadPictureError
-from flair_espvr.images.loading import PictureSource, load_picture
+from flair_espvr.errors import BadImageError
+from flair_espvr.images.loading import ImageSource, load_image
 from flair_espvr.report.entities import Mention, Piece, read_entities, split_text, text_and_offsets
 
 THUMBNAIL_SIDE = 640
@@ -45,7 +45,7 @@ class Card:
         entities: in text order, missed gold entities among them.
         boxes: one for each entity with a region.
         thumbnail: the picture, or `None`.
-        picture_problem: why the sentence's picture cannot be shown, or `None`.
+        image_problem: why the sentence's picture cannot be shown, or `None`.
     """
 
     image_id: str | None
@@ -54,7 +54,7 @@ class Card:
     entities: list[Mention]
     boxes: list[Box]
     thumbnail: Thumbnail | None
-    picture_problem: str | None
+    image_problem: str | None
 
 
 def make_card(sentence: Sentence, label_type: str, gold_label_type: str | None = None) -> Card:
@@ -66,7 +66,7 @@ def make_card(sentence: Sentence, label_type: str, gold_label_type: str | None =
     if source is not None:
         try:
             thumbnail = make_thumbnail(source)
-        except BadPictureError as error:
+        except BadImageError as error:
             problem = error.reason
     return Card(
         image_id=metadata_or_none(sentence, IMAGE_ID),
@@ -75,20 +75,20 @@ def make_card(sentence: Sentence, label_type: str, gold_label_type: str | None =
         entities=entities,
         boxes=_boxes(entities),
         thumbnail=thumbnail,
-        picture_problem=problem,
+        image_problem=problem,
     )
 
 
-def make_thumbnail(source: PictureSource) -> Thumbnail:
+def make_thumbnail(source: ImageSource) -> Thumbnail:
     """The picture, at most `THUMBNAIL_SIDE` pixels long, as a JPEG `data:` address.
 
     Args:
         source: a path, the bytes of a picture file, or a `PIL.Image.Image`, which is not changed.
 
     Raises:
-        BadPictureError: the picture cannot be read.
+        BadImageError: the picture cannot be read.
     """
-    picture = load_picture(source, shrink_to=THUMBNAIL_SIDE)
+    picture = load_image(source, shrink_to=THUMBNAIL_SIDE)
     picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     jpeg = BytesIO()
     picture.save(jpeg, "JPEG", quality=80, optimize=True)

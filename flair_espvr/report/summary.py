@@ -39,7 +39,7 @@ class Summary:
         """Count one post."""
         self.posts += 1
         self.pictures += card.thumbnail is not None
-        self.unreadable += card.picture_problem is not None
+        self.unreadable += card.image_problem is not None
         for entity in card.entities:
             if entity.outcome is Outcome.MISSED:
                 self.missed[entity.type] += 1

@@ -107,7 +107,7 @@ def build_tagger(
     return model_class(kind)(embeddings, dictionary, label_type, region_embeddings=regions, **arguments)
 
 
-def encode_pictures(sentences: Sequence[Sentence], regions: ImageRegionEmbeddings) -> None:
+def encode_images(sentences: Sequence[Sentence], regions: ImageRegionEmbeddings) -> None:
     """Brings the pictures of these sentences into the store of `regions`, with a progress bar."""
     size = regions.batch_size
     for start in tqdm(range(0, len(sentences), size), f"{'Encoding pictures':<25}", unit="batch", dynamic_ncols=True):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from flair_espvr.annotators.caption_writer import CaptionWriter, caption_pictures, unwritable_id
+from flair_espvr.annotators.caption_writer import CaptionWriter, caption_images, unwritable_id
 from flair_espvr.data.formats.captions import read_captions
 from flair_espvr.errors import ConfigurationError
 
@@ -53,7 +53,7 @@ def pictures(tmp_path_factory):
 
 def write(pictures, path, captioner=None, **arguments):
     arguments = {"settings": SETTINGS, "batch_size": 3, "progress": False, **arguments}
-    return caption_pictures(captioner or ColourCaptioner(), pictures, path, **arguments)
+    return caption_images(captioner or ColourCaptioner(), pictures, path, **arguments)
 
 
 @pytest.fixture(scope="module")

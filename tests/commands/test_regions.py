@@ -18,7 +18,7 @@ from flair_espvr.commands import regions
 from flair_espvr.embeddings.image.backbone import Backbone
 from flair_espvr.embeddings.image.extraction import extract_regions
 from flair_espvr.errors import ConfigurationError, RegionStoreError
-from flair_espvr.images.folder import find_pictures
+from flair_espvr.images.folder import find_images
 from flair_espvr.images.loading import content_key
 from flair_espvr.images.store.region_store import RegionStore
 
@@ -173,7 +173,7 @@ def test_pictures_are_found_through_links_without_going_round(tmp_path):
     (folder / "images").symlink_to(tmp_path / "real")
     (tmp_path / "real" / "round").symlink_to(folder)
     os.mkfifo(folder / "pipe")
-    assert [path.name for path in find_pictures(folder)] == ["a.png"]
+    assert [path.name for path in find_images(folder)] == ["a.png"]
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +195,7 @@ def extract_in_fork(paths: list[Path], folder: Path, backbone: Backbone) -> None
 def test_killed_at_any_moment_an_extraction_loses_nothing_and_is_resumed(tmp_path, backbone):
     for seed in range(120):
         save_picture(tmp_path / "pictures" / f"{seed}.png", seed)
-    paths = find_pictures(tmp_path / "pictures")
+    paths = find_images(tmp_path / "pictures")
     RegionStore(tmp_path / "store", header=backbone.header, writable=True).close()
     reader, before = RegionStore(tmp_path / "store"), 0
     for stop in sorted(random.Random(0).sample(range(1, 110), 10)):

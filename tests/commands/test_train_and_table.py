@@ -62,6 +62,7 @@ def test_a_run_keeps_everything_and_evaluates_as_seqeval_does(
         "captions.tsv",
     }
     assert "EPOCH 2 done" in folder.log.read_text(encoding="utf-8")
+    assert "Loss terms of epoch 2: tags " in folder.log.read_text(encoding="utf-8")
     assert not (folder.path / "best-model.pt").exists()
     assert ESPVRTagger.load(folder.model).hyperparameters()["score_temperature"] != 1
 

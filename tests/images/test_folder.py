@@ -21,7 +21,7 @@ def test_what_is_no_picture_is_not_found_but_named(tmp_path, content):
     (tmp_path / "1.jpg").write_bytes(content)
     folder = ImageFolder(tmp_path)
     assert folder.find("1") is None
-    assert folder.not_pictures == {tmp_path / "1.jpg"}
+    assert folder.not_images == {tmp_path / "1.jpg"}
 
 
 def test_of_several_pictures_the_first_by_name_is_taken_and_the_id_named(tmp_path):

@@ -9,14 +9,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from flair_espvr.errors import BadPictureError
+from flair_espvr.errors import BadImageError
 from flair_espvr.images.loading import (
     KEY_BYTES,
     content_key,
     describe_source,
-    load_picture,
-    picture_bytes,
-    picture_format,
+    image_bytes,
+    image_format,
+    load_image,
     squashed_pixels,
 )
 
@@ -46,10 +46,10 @@ def test_every_format_is_read_as_pillow_reads_it(format_name, tmp_path):
     path.write_bytes(content)
     expected = Image.open(io.BytesIO(content)).convert("RGB")
     for source in (content, path, str(path), Image.open(io.BytesIO(content))):
-        picture = load_picture(source)
+        picture = load_image(source)
         assert picture.mode == "RGB"
         assert picture.tobytes() == expected.tobytes()
-    assert picture_format(content[:12]) == format_name
+    assert image_format(content[:12]) == format_name
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -59,13 +59,13 @@ def test_pictures_are_turned_upright_as_pillow_turns_them(orientation, format_na
     exif[0x0112] = orientation
     content = encoded(photograph(), format_name, exif=exif)
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB")
-    assert load_picture(content).tobytes() == expected.tobytes()
-    assert load_picture(content).size == ((61, 37) if orientation < 5 else (37, 61))
+    assert load_image(content).tobytes() == expected.tobytes()
+    assert load_image(content).size == ((61, 37) if orientation < 5 else (37, 61))
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0" + b"\xff" * 40, b"junk"])
 def test_damaged_exif_turns_nothing(exif):
-    assert load_picture(encoded(photograph(), "JPEG", exif=exif)).size == (61, 37)
+    assert load_image(encoded(photograph(), "JPEG", exif=exif)).size == (61, 37)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
@@ -80,44 +80,44 @@ def test_what_is_transparent_shows_white(mode):
         content = encoded(image, "PNG", transparency=0)
     else:
         content = encoded(image.convert(mode), "PNG")
-    assert load_picture(content).getpixel((1, 0)) == (255, 255, 255)
-    assert load_picture(content).getpixel((0, 0)) != (255, 255, 255)
+    assert load_image(content).getpixel((1, 0)) == (255, 255, 255)
+    assert load_image(content).getpixel((0, 0)) != (255, 255, 255)
 
 
 def test_half_transparent_is_mixed_with_white():
     content = encoded(Image.new("RGBA", (1, 1), (0, 0, 0, 128)), "PNG")
-    assert load_picture(content).getpixel((0, 0)) == (127, 127, 127)
+    assert load_image(content).getpixel((0, 0)) == (127, 127, 127)
 
 
 def test_the_transparent_colour_of_an_opaque_mode_shows_white():
     content = encoded(Image.new("RGB", (2, 1), (1, 2, 3)), "PNG", transparency=(1, 2, 3))
-    assert load_picture(content).getpixel((0, 0)) == (255, 255, 255)
+    assert load_image(content).getpixel((0, 0)) == (255, 255, 255)
     grey = encoded(Image.fromarray(np.array([[7, 40000]], dtype=np.uint16)), "PNG", transparency=7)
-    assert [load_picture(grey).getpixel((x, 0))[0] for x in (0, 1)] == [255, 40000 >> 8]
+    assert [load_image(grey).getpixel((x, 0))[0] for x in (0, 1)] == [255, 40000 >> 8]
 
 
 def test_cmyk_is_close_to_the_picture_it_came_from():
     image = photograph()
-    assert np.abs(pixels(load_picture(encoded(image.convert("CMYK"), "JPEG", quality=95))) - pixels(image)).mean() < 12
+    assert np.abs(pixels(load_image(encoded(image.convert("CMYK"), "JPEG", quality=95))) - pixels(image)).mean() < 12
 
 
 @pytest.mark.parametrize("format_name", ["PNG", "TIFF"])
 def test_sixteen_bit_greys_keep_their_range(format_name):
     levels = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
-    read = pixels(load_picture(encoded(Image.fromarray(levels), format_name)))[..., 0]
+    read = pixels(load_image(encoded(Image.fromarray(levels), format_name)))[..., 0]
     assert np.abs(read - np.round(levels / 257)).max() <= 1
 
 
 @pytest.mark.parametrize("levels", [np.linspace(-5, 70000, 256), np.linspace(0, 1, 256)], ids=["int32", "float32"])
 def test_levels_without_a_white_are_stretched(levels):
     dtype = np.float32 if levels.max() <= 1 else np.int32
-    read = pixels(load_picture(encoded(Image.fromarray(levels.astype(dtype).reshape(16, 16)), "TIFF")))[..., 0]
+    read = pixels(load_image(encoded(Image.fromarray(levels.astype(dtype).reshape(16, 16)), "TIFF")))[..., 0]
     assert np.abs(read.ravel() - np.arange(256)).max() <= 1
 
 
 def test_levels_that_are_no_numbers_are_bad():
-    with pytest.raises(BadPictureError, match="not finite"):
-        load_picture(encoded(Image.fromarray(np.full((2, 2), np.nan, dtype=np.float32)), "TIFF"))
+    with pytest.raises(BadImageError, match="not finite"):
+        load_image(encoded(Image.fromarray(np.full((2, 2), np.nan, dtype=np.float32)), "TIFF"))
 
 
 @pytest.mark.parametrize("format_name", ["GIF", "WEBP", "PNG", "TIFF"])
@@ -125,19 +125,19 @@ def test_the_first_frame_of_an_animation(format_name):
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "green")]
     options = {"lossless": True} if format_name == "WEBP" else {}
     content = encoded(frames[0], format_name, save_all=True, append_images=frames[1:], **options)
-    assert load_picture(content).getpixel((3, 3)) == (255, 0, 0)
+    assert load_image(content).getpixel((3, 3)) == (255, 0, 0)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 20_000), (20_000, 1)])
 def test_extreme_shapes(size):
     content = encoded(Image.new("RGB", size, "red"), "PNG")
-    assert load_picture(content).size == size
+    assert load_image(content).size == size
     assert (squashed_pixels(content, 32) == [255, 0, 0]).all()
 
 
 def test_the_given_picture_is_not_changed():
     image = Image.new("RGB", (4, 4), "red")
-    load_picture(image).putpixel((0, 0), (0, 0, 255))
+    load_image(image).putpixel((0, 0), (0, 0, 255))
     assert image.getpixel((0, 0)) == (255, 0, 0)
 
 
@@ -146,8 +146,8 @@ def test_truncated_pictures_are_bad_everywhere(format_name):
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))
     content = encoded(noise, format_name)
     for length in range(1, len(content) // 2, max(1, len(content) // 40)):
-        with pytest.raises(BadPictureError):
-            load_picture(content[:length])
+        with pytest.raises(BadImageError):
+            load_image(content[:length])
 
 
 @pytest.mark.parametrize(
@@ -169,15 +169,15 @@ def test_truncated_pictures_are_bad_everywhere(format_name):
     ],
 )
 def test_the_reason_is_given(source, reason):
-    with pytest.raises(BadPictureError, match=reason):
-        load_picture(source)
+    with pytest.raises(BadImageError, match=reason):
+        load_image(source)
 
 
 def test_folders_and_pipes_are_bad_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     for path, reason in ((tmp_path, "is a folder"), (tmp_path / "pipe.jpg", "not a regular file")):
-        with pytest.raises(BadPictureError, match=reason) as caught:
-            load_picture(path)
+        with pytest.raises(BadImageError, match=reason) as caught:
+            load_image(path)
         assert caught.value.source == str(path)
 
 
@@ -186,12 +186,12 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded():
     bomb[16:24] = (60_000).to_bytes(4, "big") * 2
     bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, "big")
     limit = Image.MAX_IMAGE_PIXELS
-    with pytest.raises(BadPictureError, match="pixels"):
-        load_picture(bytes(bomb))
+    with pytest.raises(BadImageError, match="pixels"):
+        load_image(bytes(bomb))
     content = encoded(photograph(), "PNG")
-    with pytest.raises(BadPictureError, match="limit of 2,256"):
-        load_picture(content, max_pixels=61 * 37 - 1)
-    assert load_picture(content, max_pixels=61 * 37).size == (61, 37)
+    with pytest.raises(BadImageError, match="limit of 2,256"):
+        load_image(content, max_pixels=61 * 37 - 1)
+    assert load_image(content, max_pixels=61 * 37).size == (61, 37)
     assert limit == Image.MAX_IMAGE_PIXELS
 
 
@@ -199,27 +199,27 @@ def test_pillows_bomb_warning_does_not_leak():
     bomb = Image.new("1", (10_000, 9_500))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(BadPictureError, match="limit of"):
-            load_picture(encoded(bomb, "PNG"))
+        with pytest.raises(BadImageError, match="limit of"):
+            load_image(encoded(bomb, "PNG"))
 
 
 def test_large_files_are_refused_unread(tmp_path):
     path = tmp_path / "large.jpg"
     with open(path, "wb") as file:
         file.truncate(1 << 40)  # a sparse terabyte
-    with pytest.raises(BadPictureError, match="bytes, more than the limit"):
-        load_picture(path)
-    with pytest.raises(BadPictureError, match="bytes, more than the limit of 10"):
-        load_picture(b"x" * 11, max_bytes=10)
+    with pytest.raises(BadImageError, match="bytes, more than the limit"):
+        load_image(path)
+    with pytest.raises(BadImageError, match="bytes, more than the limit of 10"):
+        load_image(b"x" * 11, max_bytes=10)
 
 
 def test_shrinking_while_decoding_stays_close():
     image = photograph(1600, 1200)
     content = encoded(image, "JPEG", quality=95)
-    shrunk = load_picture(content, shrink_to=100)
+    shrunk = load_image(content, shrink_to=100)
     assert min(shrunk.size) >= 200
     assert shrunk.width < 1600
-    slow = load_picture(content).resize((100, 100), Image.Resampling.BICUBIC)
+    slow = load_image(content).resize((100, 100), Image.Resampling.BICUBIC)
     assert np.abs(squashed_pixels(content, 100).astype(int) - pixels(slow)).mean() < 3
 
 
@@ -246,8 +246,8 @@ def damaged_pictures(draw: st.DrawFn) -> bytes:
 @example(b"II*\0\x08\0\0\0")
 def test_only_pictures_or_the_one_error_come_out(content):
     try:
-        picture = load_picture(content)
-    except BadPictureError:
+        picture = load_image(content)
+    except BadImageError:
         return
     assert picture.mode == "RGB"
     picture.getpixel((picture.width - 1, picture.height - 1))
@@ -269,7 +269,7 @@ def test_a_file_is_read_once_while_it_stays_the_same(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     path.write_bytes(encoded(photograph(), "PNG"))
     first = content_key(path)
-    monkeypatch.setattr("flair_espvr.images.loading.picture_bytes", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr("flair_espvr.images.loading.image_bytes", lambda *_: pytest.fail("read again"))
     assert content_key(path) == first
 
 
@@ -282,7 +282,7 @@ def test_opened_pictures_are_told_apart_by_pixels_and_shape():
 
 def test_keys_of_what_cannot_be_read(tmp_path):
     for source in (tmp_path, tmp_path / "none.jpg", 3, "\0"):
-        with pytest.raises(BadPictureError):
+        with pytest.raises(BadImageError):
             content_key(source)
 
 
@@ -291,5 +291,5 @@ def test_errors_name_what_they_are_about(tmp_path):
     assert "5 bytes" in describe_source(b"12345")
     assert "RGB picture of 6 x 4" in describe_source(Image.new("RGB", (6, 4)))
     (tmp_path / "empty.jpg").touch()
-    with pytest.raises(BadPictureError, match="is empty"):
-        picture_bytes(tmp_path / "empty.jpg")
+    with pytest.raises(BadImageError, match="is empty"):
+        image_bytes(tmp_path / "empty.jpg")

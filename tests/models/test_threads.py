@@ -14,7 +14,7 @@ from PIL import Image
 
 from flair_espvr import ESPVRTagger, ImageRegionEmbeddings
 from flair_espvr.embeddings.image import regions as image_regions
-from flair_espvr.errors import BadPictureError
+from flair_espvr.errors import BadImageError
 
 THREADS = 8
 
@@ -113,4 +113,4 @@ def test_unreadable_images_leave_nothing_but_their_reason(
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept < 2_000_000
-    assert not [item for item in gc.get_objects() if type(item) is BadPictureError]
+    assert not [item for item in gc.get_objects() if type(item) is BadImageError]

@@ -7,7 +7,7 @@ from flair_espvr import MultimodalCorpus
 from flair_espvr.data.formats.captions import read_captions
 from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.data.metadata import CAPTION, IMAGE, metadata_or_none
-from flair_espvr.images.loading import load_picture
+from flair_espvr.images.loading import load_image
 from resources.quickstart.make import CAPTIONS, SPLITS, TAILS, TYPED, main, write_quickstart
 from synthetic.drawing import DRAWINGS
 
@@ -46,7 +46,7 @@ def test_held_out_names_are_new(corpus):
 
 def test_pictures_are_whole_new_and_small():
     pictures = sorted((BUNDLED / "images").iterdir())
-    assert {load_picture(picture).size for picture in pictures} == {(256, 256)}
+    assert {load_image(picture).size for picture in pictures} == {(256, 256)}
     contents = [picture.read_bytes() for picture in pictures]
     assert len(set(contents)) == len(contents)
     assert sum(map(len, contents)) < 4_000_000

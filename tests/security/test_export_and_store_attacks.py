@@ -19,13 +19,13 @@ from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.data.formats.jsonl import read_jsonl_sentences
 from flair_espvr.embeddings.image.backbone_weights import read_weights
 from flair_espvr.errors import (
-    BadPictureError,
+    BadImageError,
     ConfigurationError,
     PostFormatError,
     RegionStoreError,
     UnsafeModelError,
 )
-from flair_espvr.images.loading import load_picture
+from flair_espvr.images.loading import load_image
 from flair_espvr.images.store.region_store import RegionStore
 from flair_espvr.training.recipes.recipe_file import load_recipe
 
@@ -168,16 +168,16 @@ def png(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("size", [(30_000, 30_000), (2**31 - 1, 2**31 - 1), (8_000, 8_000), (0, 5)])
 def test_pictures(refused: Any, size: tuple[int, int]) -> None:
-    with refused(PICTURE, f"PNG of some bytes that claims {size[0]:,} x {size[1]:,} pixels", BadPictureError):
-        load_picture(png(*size))
+    with refused(PICTURE, f"PNG of some bytes that claims {size[0]:,} x {size[1]:,} pixels", BadImageError):
+        load_image(png(*size))
 
 
 def test_files_that_would_be_read_for_ever(tmp_path: Path, refused: Any) -> None:
     pipe = tmp_path / "pipe.jpg"
     os.mkfifo(pipe)
     for path in (pipe, Path("/dev/zero"), Path("/dev")):
-        with refused(PICTURE, f"`{path if path != pipe else 'a pipe'}` in place of a file", BadPictureError):
-            load_picture(path)
+        with refused(PICTURE, f"`{path if path != pipe else 'a pipe'}` in place of a file", BadImageError):
+            load_image(path)
     (tmp_path / "recipe.yaml").write_text("extends: /dev/zero", encoding="utf-8")
     with refused("recipe", "`extends: /dev/zero`", ConfigurationError):
         load_recipe(tmp_path / "recipe.yaml")

@@ -23,13 +23,13 @@ from flair_espvr.data.formats.captions import read_captions
 from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.data.formats.jsonl import read_jsonl_sentences
 from flair_espvr.errors import (
-    BadPictureError,
+    BadImageError,
     ConfigurationError,
     PostFormatError,
     RegionStoreError,
     UnsafeModelError,
 )
-from flair_espvr.images.loading import content_key, load_picture
+from flair_espvr.images.loading import content_key, load_image
 from flair_espvr.images.store.region_store import RegionStore
 from flair_espvr.training.recipes.recipe_file import load_recipe
 
@@ -90,12 +90,12 @@ def test_pictures(outcomes: Any, tally: Any, format_name: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     Image.fromarray(noise).save(file, format_name)
     inputs = damaged(file.getvalue(), 120, seed=1, hot=range(min(120, len(file.getvalue()))))
-    tally(f"picture, {format_name}", "damaged files", outcomes(load_picture, inputs, BadPictureError))
+    tally(f"picture, {format_name}", "damaged files", outcomes(load_image, inputs, BadImageError))
 
 
 def test_picture_sources(outcomes: Any, tally: Any) -> None:
     sources = [*ODD_VALUES, "\0", "x" * 5_000, Path("/dev"), Path("/dev/zero"), Path("/proc/self/mem"), object, 1j]
-    found = outcomes(lambda source: (load_picture(source), content_key(source)), sources, BadPictureError)
+    found = outcomes(lambda source: (load_image(source), content_key(source)), sources, BadImageError)
     tally("picture", "values that are no picture", found)
 
 

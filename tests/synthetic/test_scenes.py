@@ -6,7 +6,7 @@ import pytest
 from flair_espvr import MultimodalCorpus
 from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.data.metadata import IMAGE, IMAGE_ID
-from flair_espvr.images.loading import load_picture
+from flair_espvr.images.loading import load_image
 from synthetic.names import made_up_names
 from synthetic.scenes import IMAGES, main, read_boxes, write_scenes
 from synthetic.sentences import PLAIN, TYPED, UNTYPED, fill, typed_tail
@@ -22,7 +22,7 @@ def test_a_corpus_reads_every_post_with_its_picture(scenes):
     assert [len(split) for split in (corpus.train, corpus.dev, corpus.test)] == [20, 6, 10]
     boxes = read_boxes(scenes)
     for sentence in corpus.get_all_sentences():
-        assert load_picture(sentence.get_metadata(IMAGE)).size == (256, 256)
+        assert load_image(sentence.get_metadata(IMAGE)).size == (256, 256)
         box = boxes[sentence.get_metadata(IMAGE_ID)]
         assert 0 <= box.left < box.right <= 1
         assert 0 <= box.top < box.bottom <= 1

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from flair_espvr.embeddings.image.backbone_weights import Weights, fingerprint, load_weights
-from flair_espvr.embeddings.image.cpu_batching import pictures_at_once
+from flair_espvr.embeddings.image.cpu_batching import images_at_once
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.images.store.header import RegionHeader
 
@@ -142,16 +142,16 @@ class Backbone:
         if next(self.model.parameters()).device != device:
             self.model.to(device)  # walks over all parameters, which a small model on a CPU feels
         with torch.autocast(device.type, enabled=False):
-            parts = pixels.split(self.pictures_at_once(device, limit=len(pixels)))
+            parts = pixels.split(self.images_at_once(device, limit=len(pixels)))
             return torch.cat([self._encode(part, device) for part in parts])
 
-    def pictures_at_once(self, device: torch.device, *, limit: int) -> int:
+    def images_at_once(self, device: torch.device, *, limit: int) -> int:
         """How many pictures to put through the model together, `limit` at the most: on a CPU, few can be faster."""
         return min(self._at_once_on_cpu, limit) if device.type == "cpu" else limit
 
     @cached_property
     def _at_once_on_cpu(self) -> int:
-        return pictures_at_once(self.model, self.image_size)
+        return images_at_once(self.model, self.image_size)
 
     def _encode(self, pixels: Tensor, device: torch.device) -> Tensor:
         normalized = self._normalized(pixels.to(device))

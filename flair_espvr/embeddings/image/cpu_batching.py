@@ -14,7 +14,7 @@ than on arithmetic (docs/REGION_STORE.md).
 """
 
 
-def pictures_at_once(model: nn.Module, image_size: int) -> int:
+def images_at_once(model: nn.Module, image_size: int) -> int:
     """Pictures that a CPU should put through a model together: as many as keep activations in `RECYCLED_BYTES`, or one.
 
     Args:

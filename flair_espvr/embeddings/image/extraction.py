@@ -11,7 +11,7 @@ from more_itertools import chunked
 from tqdm import tqdm
 
 from flair_espvr.embeddings.image.backbone import Backbone
-from flair_espvr.errors import BadPictureError
+from flair_espvr.errors import BadImageError
 from flair_espvr.images.store.region_store import RegionStore
 from flair_espvr.images.worker_pool import WorkerPool
 from flair_espvr.images.worker_tasks import crashed, key_and_pixels_or_error, key_or_error
@@ -65,7 +65,7 @@ def extract_regions(
         RegionStoreError: the store cannot be written.
     """
     done = Extraction()
-    at_once = backbone.pictures_at_once(device, limit=batch_size)
+    at_once = backbone.images_at_once(device, limit=batch_size)
     with WorkerPool(workers) as pool:
         missing = _missing(paths, store, pool, done, shard=shard, progress=progress)
         decode = partial(key_and_pixels_or_error, image_size=backbone.image_size)
@@ -91,7 +91,7 @@ def _missing(
     missing, seen = [], set()
     hashed = pool.map(key_or_error, paths, crashed=crashed)
     for path, key in tqdm(hashed, "Finding new pictures", len(paths), unit="picture", disable=not progress):
-        if isinstance(key, BadPictureError):
+        if isinstance(key, BadImageError):
             done.bad[str(path)] = key.reason
         elif key in seen:
             done.copies += 1
@@ -107,7 +107,7 @@ def _missing(
 
 
 def _computed(
-    decoded: Iterable[tuple[Path, tuple[bytes, np.ndarray] | BadPictureError]],
+    decoded: Iterable[tuple[Path, tuple[bytes, np.ndarray] | BadImageError]],
     backbone: Backbone,
     done: Extraction,
     *,
@@ -119,7 +119,7 @@ def _computed(
     for part in chunked(decoded, at_once):
         squares: dict[bytes, np.ndarray] = {}
         for path, result in part:
-            if isinstance(result, BadPictureError):
+            if isinstance(result, BadImageError):
                 done.bad[str(path)] = result.reason
             else:
                 squares[result[0]] = result[1]

@@ -19,9 +19,9 @@ from flair.embeddings.base import register_embeddings
 from flair_espvr.data.metadata import IMAGE, IMAGE_ERROR, metadata_or_none
 from flair_espvr.embeddings.image.backbone import Backbone, plain_arguments
 from flair_espvr.embeddings.image.backbone_weights import Weights, read_weights
-from flair_espvr.errors import BadPictureError, ConfigurationError, RegionStoreError
+from flair_espvr.errors import BadImageError, ConfigurationError, RegionStoreError
 from flair_espvr.flair_compat import remove_metadata
-from flair_espvr.images.loading import PictureSource, content_key, describe_source, squashed_pixels
+from flair_espvr.images.loading import ImageSource, content_key, describe_source, squashed_pixels
 from flair_espvr.images.store.header import RegionHeader
 from flair_espvr.images.store.read_ahead import in_background
 from flair_espvr.images.store.region_store import RegionStore
@@ -158,7 +158,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         the sentence's metadata under `"image_error"` afterwards, and nowhere where it can.
 
         Raises:
-            BadPictureError: a picture cannot be read and `on_bad_image` is `"raise"`.
+            BadImageError: a picture cannot be read and `on_bad_image` is `"raise"`.
             ConfigurationError: the backbone is needed and cannot be built.
             RegionStoreError: the store cannot be read or added to.
         """
@@ -171,7 +171,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         places: dict[bytes | None, int] = {key: place for place, key in enumerate(wanted) if usable[place]}
         for sentence, key in zip(sentences, keys, strict=True):
             if key is not None and key not in places:
-                self._ignore(sentence, BadPictureError(describe_source(sources[key]), self._bad_keys.get(key) or ""))
+                self._ignore(sentence, BadImageError(describe_source(sources[key]), self._bad_keys.get(key) or ""))
         chosen = [places.get(key, len(wanted)) for key in keys]
         present = [place < len(wanted) for place in chosen]
         # Where every sentence has a picture of its own, the rows stand in place already.
@@ -247,16 +247,16 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
             return None
         try:
             key = content_key(source)
-        except BadPictureError as error:
+        except BadImageError as error:
             self._ignore(sentence, error)
             return None
         reason = self._bad_keys.get(key)
         if reason is not None:
-            self._ignore(sentence, BadPictureError(describe_source(source), reason))
+            self._ignore(sentence, BadImageError(describe_source(source), reason))
             return None
         return key
 
-    def _fill(self, rows: np.ndarray, keys: Sequence[bytes], sources: Mapping[bytes, PictureSource]) -> np.ndarray:
+    def _fill(self, rows: np.ndarray, keys: Sequence[bytes], sources: Mapping[bytes, ImageSource]) -> np.ndarray:
         """Fills row n with the features of picture `keys[n]`, from the store or else computed and added to it.
 
         Returns which pictures could be read, bool (N,).
@@ -275,13 +275,13 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
                 usable[chunk[key]] = True
         return usable
 
-    def _computed(self, sources: Mapping[bytes, PictureSource]) -> dict[bytes, np.ndarray]:
+    def _computed(self, sources: Mapping[bytes, ImageSource]) -> dict[bytes, np.ndarray]:
         squares = {}
         size = self._built_backbone().image_size
         for key, source in sources.items():
             try:
                 squares[key] = squashed_pixels(source, size)
-            except BadPictureError as error:  # the reason alone: an error holds on to the bytes that it was raised over
+            except BadImageError as error:  # the reason alone: an error holds on to the bytes that it was raised over
                 if self.on_bad_image == "raise":
                     raise
                 self._bad_keys.put(key, error.reason)
@@ -291,7 +291,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         encoded = self._built_backbone().encode(pixels, flair.device).cpu().numpy()
         return dict(zip(squares, encoded, strict=True))
 
-    def _ignore(self, sentence: Sentence, error: BadPictureError) -> None:
+    def _ignore(self, sentence: Sentence, error: BadImageError) -> None:
         """Leave a sentence without its picture, and say why."""
         if self.on_bad_image == "raise":
             raise error
@@ -343,5 +343,5 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
 
 def _warm(store: RegionStore, files: Sequence[str | Path]) -> None:
     for file in files:
-        with suppress(BadPictureError, RegionStoreError):
+        with suppress(BadImageError, RegionStoreError):
             store.warm(content_key(file))

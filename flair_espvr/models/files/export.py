@@ -135,7 +135,7 @@ def push(
             )
         facts = ModelFacts.from_plain(kept)
     state = {**state, "model_card": {**(state.get("model_card") or {}), FACTS: facts.to_plain()}}
-    card = model_card(facts, name=repo, types=types, reads_pictures="region_embeddings" in state)
+    card = model_card(facts, name=repo, types=types, reads_images="region_embeddings" in state)
     api = HfApi(token=token, library_name="flair-espvr")
     with TemporaryDirectory() as temporary:
         folder = Path(temporary, "model")

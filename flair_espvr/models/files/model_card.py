@@ -51,14 +51,14 @@ class ModelFacts:
         return {**asdict(self), "scores": dict(self.scores), "seeds": list(self.seeds)}
 
 
-def model_card(facts: ModelFacts, *, name: str, types: list[str], reads_pictures: bool) -> ModelCard:
+def model_card(facts: ModelFacts, *, name: str, types: list[str], reads_images: bool) -> ModelCard:
     """The hub's model card: metadata in YAML, then text.
 
     Args:
         facts: about the model.
         name: `org/name` on the hub.
         types: the entity types that it knows.
-        reads_pictures: whether it looks at pictures, or at text and captions only.
+        reads_images: whether it looks at pictures, or at text and captions only.
     """
     results = [
         EvalResult(
@@ -82,7 +82,7 @@ def model_card(facts: ModelFacts, *, name: str, types: list[str], reads_pictures
         model_name=name,
         eval_results=results,
     )
-    reads = "a post and its picture" if reads_pictures else "a post and the caption of its picture"
+    reads = "a post and its picture" if reads_images else "a post and the caption of its picture"
     table = "\n".join(f"| {metric} | {100 * value:.2f} |" for metric, value in facts.scores.items())
     seeds = ", ".join(map(str, facts.seeds))
     return ModelCard(

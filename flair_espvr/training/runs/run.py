@@ -24,6 +24,7 @@ from flair_espvr.training.runs.charts import confusion_matrix, training_curves
 from flair_espvr.training.runs.environment import environment
 from flair_espvr.training.runs.run_folder import RunFolder
 from flair_espvr.training.trainer.finite import FinitePlugin
+from flair_espvr.training.trainer.loss_terms import LossTerms
 from flair_espvr.training.trainer.progress import ProgressBar
 from flair_espvr.training.trainer.resume import ResumableTrainer
 from flair_espvr.training.trainer.resume_plugin import BEST_MODEL, STATE_FILE
@@ -102,7 +103,7 @@ def fit(
     optimizer = {"fused": True} if is_fine_tuning else {}
     method(
         folder,
-        plugins=[FinitePlugin(), *plugins],
+        plugins=[FinitePlugin(), LossTerms(), *plugins],
         save_final_model=False,
         create_file_logs=False,
         embeddings_storage_mode="none",

@@ -2,7 +2,7 @@ import pytest
 import timm
 from torch import Tensor, nn
 
-from flair_espvr.embeddings.image.cpu_batching import RECYCLED_BYTES, largest_activation, pictures_at_once
+from flair_espvr.embeddings.image.cpu_batching import RECYCLED_BYTES, images_at_once, largest_activation
 
 
 class Widening(nn.Module):
@@ -20,7 +20,7 @@ class Widening(nn.Module):
 def test_the_largest_layer_decides(image_size, at_once):
     model = Widening()
     assert largest_activation(model, image_size) == 9 * image_size**2 * 4
-    assert pictures_at_once(model, image_size) == at_once
+    assert images_at_once(model, image_size) == at_once
 
 
 @pytest.mark.parametrize(

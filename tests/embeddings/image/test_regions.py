@@ -15,8 +15,8 @@ from PIL import Image
 
 from flair_espvr.embeddings.image import regions as image_regions
 from flair_espvr.embeddings.image.regions import ImageRegionEmbeddings
-from flair_espvr.errors import BadPictureError, ConfigurationError, RegionStoreError
-from flair_espvr.images.loading import content_key, load_picture
+from flair_espvr.errors import BadImageError, ConfigurationError, RegionStoreError
+from flair_espvr.images.loading import content_key, load_image
 from flair_espvr.images.store.region_store import RegionStore
 
 TINY_SWIN = {
@@ -157,7 +157,7 @@ def test_batches_without_pictures_have_the_right_shape(posts):
 
 def test_paths_bytes_and_opened_pictures_are_the_same(pictures):
     embeddings, path = tiny(), pictures[1]
-    sources = [path, str(path), path.read_bytes(), Image.open(path), load_picture(path)]
+    sources = [path, str(path), path.read_bytes(), Image.open(path), load_image(path)]
     batch = embeddings.regions([post(source) for source in sources])
     for row in range(1, 5):
         torch.testing.assert_close(batch.regions[row], batch.regions[0], atol=4e-3, rtol=4e-3)
@@ -215,9 +215,9 @@ def test_bad_pictures_are_named_once_and_listed(tmp_path, caplog):
             assert reasons[:2] == reasons[2:4]
             assert reasons[4] == "no such file"
     assert [record.levelname for record in caplog.records] == ["WARNING"] * 3
-    with pytest.raises(BadPictureError, match=r"text\.jpg"):
+    with pytest.raises(BadImageError, match=r"text\.jpg"):
         tiny(on_bad_image="raise").regions([post(text)])
-    with pytest.raises(BadPictureError, match=r"cut\.png"):
+    with pytest.raises(BadImageError, match=r"cut\.png"):
         tiny(on_bad_image="raise").regions([post(cut)])
 
 
