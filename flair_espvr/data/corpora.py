@@ -13,6 +13,7 @@ from flair_espvr.data.formats.captions import read_captions
 from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.data.formats.jsonl import read_jsonl_sentences
 from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, INVALID_TAG
+from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.images.folder import ImageFolder
 
@@ -148,7 +149,7 @@ class POSTS(MultimodalCorpus):
 def _sentences(path: Path, label_type: str, label_name_map: Mapping[str, str] | None) -> Iterator[Sentence]:
     if path.suffix == ".jsonl":
         return read_jsonl_sentences(path, label_type=label_type, label_name_map=label_name_map)
-    return (post.sentence(label_type=label_type, label_name_map=label_name_map) for post in read_posts(path))
+    return (post_sentence(post, label_type=label_type, label_name_map=label_name_map) for post in read_posts(path))
 
 
 def _read_split(

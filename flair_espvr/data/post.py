@@ -1,18 +1,14 @@
 """One post, wherever it was read: words or a text, with tags or without, and what belongs to it."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from flair.data import Sentence
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Post:
-    """One post as its file has it.
+    """One post as its file has it; `flair_espvr.data.sentences.post_sentence` makes a sentence of it.
 
     Attributes:
         image_id: the name of its picture; `None` where the format has none.
@@ -34,12 +30,6 @@ class Post:
     image: str | None = None
     caption: str | None = None
     source: str | Path = field(default="", compare=False)
-
-    def sentence(self, *, label_type: str = "ner", label_name_map: Mapping[str, str] | None = None) -> "Sentence":
-        """The Flair sentence of the post, labelled where it has tags or entities; see `post_sentence`."""
-        from flair_espvr.data.sentences import post_sentence  # Flair takes seconds, and reading posts needs none of it
-
-        return post_sentence(self, label_type=label_type, label_name_map=label_name_map)
 
     def fingerprint(self) -> bytes:
         """Bytes that tell whether a post is the same as one before: its content, and where its picture is."""

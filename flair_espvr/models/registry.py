@@ -7,17 +7,16 @@ registers it in the entry point group `flair_espvr.models`, and needs no import 
 import functools
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 from flair_espvr.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from flair_espvr.models.tagger import MultimodalTagger
-
 ENTRY_POINTS = "flair_espvr.models"
 
-_models: dict[str, "type[MultimodalTagger]"] = {}
-_Model = TypeVar("_Model", bound="type[MultimodalTagger]")
+_models: dict[str, type[Any]] = {}
+"""Subclasses of `MultimodalTagger`, which asks this module what there is and so cannot be named in it."""
+
+_Model = TypeVar("_Model", bound=type[Any])
 
 
 def register_model(name: str) -> Callable[[_Model], _Model]:
@@ -54,8 +53,8 @@ def list_models() -> list[str]:
     return sorted(_models)
 
 
-def model_class(name: str) -> "type[MultimodalTagger]":
-    """The class of a model.
+def model_class(name: str) -> type[Any]:
+    """The class of a model, a subclass of `MultimodalTagger`.
 
     Raises:
         ConfigurationError: There is none of this name.
@@ -66,7 +65,7 @@ def model_class(name: str) -> "type[MultimodalTagger]":
     return _models[name]
 
 
-def model_of_class(class_name: str) -> "type[MultimodalTagger] | None":
+def model_of_class(class_name: str) -> type[Any] | None:
     """The model whose class has this name, which is how files say what they hold; None where there is none."""
     _load_all()
     return next((model for model in _models.values() if model.__name__ == class_name), None)

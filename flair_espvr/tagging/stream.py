@@ -11,6 +11,7 @@ from flair.nn import Classifier
 
 from flair_espvr.data.metadata import IMAGE_ERROR, metadata_or_none
 from flair_espvr.data.post import Post
+from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.images.bad_images import BadImages
 from flair_espvr.models.batching import WINDOW_BATCHES
@@ -72,7 +73,7 @@ class PostTagging:
             EspvrError: a post cannot be read, or its image's regions cannot be computed at all.
         """
         while window := list(islice(self._stream, self._batch_size * WINDOW_BATCHES)):
-            sentences = [post.sentence() for post in window]
+            sentences = [post_sentence(post) for post in window]
             with mixed_precision(flair.device, enabled=self._amp):
                 self._tagger.predict(sentences, mini_batch_size=self._batch_size)
             self._count(window, sentences)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
 from flair_espvr.data import Region, read_jsonl_sentences, read_posts
+from flair_espvr.data.sentences import post_sentence
 from flair_espvr.tagging.outputs import column_predictions, jsonl_predictions, prediction_record
 from flair_espvr.tagging.sources import parse_untagged_posts
 
@@ -14,7 +15,7 @@ REGION = Region(0.25, 0.0, 0.75, 0.5, 0.5)
 
 def tagged(record, spans):
     (post,) = parse_untagged_posts([(1, json.dumps(record))], source="", folder=None)
-    sentence = post.sentence()
+    sentence = post_sentence(post)
     for start, end, type_, region in spans:
         sentence[start:end].add_label("ner", type_, 0.5, **({"region": region} if region else {}))
     return sentence

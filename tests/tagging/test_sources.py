@@ -6,6 +6,7 @@ from PIL import Image
 
 from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.data.formats.detect import post_files
+from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import ConfigurationError, PostFormatError
 from flair_espvr.images.folder import ImageFolder
 from flair_espvr.tagging.sources import parse_untagged_posts, read_untagged_posts
@@ -30,7 +31,7 @@ def test_jsonl_without_its_entities():
     assert with_gold.record == record
     assert (with_gold.image_id, with_gold.image, with_gold.caption) == ("1", str(Path("folder/a/1.png")), "a man")
     assert (plain.record, plain.image_id, plain.image, plain.caption) == ({"tokens": ["a b"]}, "3", None, None)
-    sentence = with_gold.sentence()
+    sentence = post_sentence(with_gold)
     assert [token.text for token in sentence] == ["Kevin", "here"]
     assert not sentence.get_labels()
     assert {key: sentence.get_metadata(key) for key in ("image_id", "image", "caption")} == {
@@ -52,7 +53,7 @@ def test_columns_with_tags_and_without(tmp_path):
         posts = parse(text)
         assert [(post.image_id, post.record["tokens"]) for post in posts] == words
         assert [post.record["id"] for post in posts] == ["1", "2", "1"]
-        assert [[token.text for token in post.sentence()] for post in posts] == [tokens for _, tokens in words]
+        assert [[token.text for token in post_sentence(post)] for post in posts] == [tokens for _, tokens in words]
 
 
 def test_plain_columns_are_numbered():
@@ -95,7 +96,7 @@ def test_a_text_that_flair_cannot_split_is_named(monkeypatch):
 
     monkeypatch.setattr("flair_espvr.data.formats.records.Sentence", refuse)
     with pytest.raises(PostFormatError, match=r"posts, line 1: .*post 5"):
-        post.sentence()
+        post_sentence(post)
 
 
 def test_pictures_and_captions_by_id(images, tmp_path):

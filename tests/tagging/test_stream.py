@@ -11,6 +11,7 @@ from flair.data import Sentence
 
 from flair_espvr import ESPVRTagger
 from flair_espvr.data import Post
+from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.tagging import PostTagging, tag_posts
 
@@ -28,7 +29,7 @@ def test_posts_made_in_python(build: Build, pictures: list[Path], tmp_path: Path
     tagged = list(tag_posts(tagger, posts, batch_size=2))
     assert [sentence.text for sentence in tagged] == ["mary is here", "oakland", "kevin sings"]
     assert [sentence.has_metadata("image_error") for sentence in tagged] == [False, True, False]
-    alone = posts[0].sentence()
+    alone = post_sentence(posts[0])
     tagger.predict(alone)
     assert [label.value for label in alone.get_labels("ner")] == [label.value for label in tagged[0].get_labels("ner")]
     with pytest.raises(ConfigurationError, match="batch_size=0"):

@@ -19,6 +19,7 @@ from flair.data import Sentence
 
 from flair_espvr.data.formats.records import RecordError, image_id_of, parse_record, sentence_record
 from flair_espvr.data.post import Post
+from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import PostFormatError
 from flair_espvr.io.lines import format_error, read_lines
 
@@ -26,7 +27,7 @@ log = logging.getLogger("flair.espvr.data")
 
 
 def read_jsonl_posts(path: str | Path) -> Iterator[Post]:
-    """The posts of a JSONL file, one at a time; `Post.sentence` gives each with its entities.
+    """The posts of a JSONL file, one at a time; `post_sentence` gives each with its entities.
 
     Args:
         path: the file; pictures are relative to its folder.
@@ -109,11 +110,13 @@ def read_jsonl_sentences(
             missing.append(post.image)
             post = replace(post, image=None)
         try:
-            yield post.sentence(label_type=label_type, label_name_map=label_name_map)
+            sentence = post_sentence(post, label_type=label_type, label_name_map=label_name_map)
         except PostFormatError as error:
             if on_error is None:
                 raise
             on_error(error)
+            continue
+        yield sentence
     if missing:
         log.warning("%s: %d of the pictures it names are not there, the first is %s", path, len(missing), missing[0])
 
