@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.chance import pick
+from synthetic.chance import pick
 
 ONSETS = (
     "b",

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.chance import pick
 from flair_espvr.data.formats.columns import write_posts
 from flair_espvr.data.post import Post
 from flair_espvr.io.atomic import atomic_write
+from synthetic.chance import pick
 from synthetic.drawing import DRAWINGS, Box, draw_scene
 from synthetic.names import made_up_names
 from synthetic.sentences import PLAIN, UNTYPED, fill, typed_tail

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from benchmarks.chance import pick
+from synthetic.chance import pick
 
 UNTYPED = (
     "Look at {name} today",

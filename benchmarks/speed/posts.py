@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from flair.data import Sentence
 
-from benchmarks.chance import pick
 from benchmarks.store_costs import HEADER, random_store
 from flair_espvr import ImageRegionEmbeddings, MultimodalCorpus
 from flair_espvr.data.metadata import CAPTION, IMAGE
 from flair_espvr.data.post import Post
 from flair_espvr.data.sentences import post_sentence
 from flair_espvr.images.loading import content_key
+from synthetic.chance import pick
 from synthetic.names import made_up_names
 from synthetic.sentences import UNTYPED, fill, typed_tail
 

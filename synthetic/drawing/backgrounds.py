@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from benchmarks.chance import pick
+from synthetic.chance import pick
 from synthetic.drawing.canvas import Canvas, Colour, muted, shade
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.chance import pick
+from synthetic.chance import pick
 from synthetic.drawing.canvas import Canvas, Colour, Point, shade, vivid
 
 SKINS: tuple[Colour, ...] = ((255, 219, 189), (241, 194, 155), (205, 150, 108), (150, 98, 66), (98, 62, 44))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.chance import pick
+from synthetic.chance import pick
 from synthetic.drawing.canvas import Canvas, from_hsv, shade
 
 SNOW = (248, 250, 255)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from PIL import Image
 
-from benchmarks.chance import pick
+from synthetic.chance import pick
 from synthetic.drawing import organisations, people, places, things
 from synthetic.drawing.backgrounds import background
 from synthetic.drawing.canvas import Canvas

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.chance import pick
+from synthetic.chance import pick
 from synthetic.drawing.canvas import Canvas, from_hsv, shade, vivid
 
 METALS = (from_hsv(0.13, 0.7, 0.92), from_hsv(0.6, 0.08, 0.8), from_hsv(0.07, 0.6, 0.72))  # gold, silver, bronze
