@@ -222,7 +222,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
             grey[grey == transparent] = 0xFFFF
         return Image.fromarray((grey >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
-        return Image.fromarray(_stretched(np.asarray(image, dtype=np.float64))).convert("RGB")
+        with np.errstate(invalid="ignore"):  # what is no finite number is judged below, without a warning
+            levels = np.asarray(image, dtype=np.float64)
+        return Image.fromarray(_stretched(levels)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGB", image.size, "white")
@@ -259,7 +261,7 @@ def _check_length(source: ImageSource, content: bytes, max_bytes: int) -> None:
 def _plain_reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "begins like a picture, but is damaged"
-    if isinstance(error, Image.DecompressionBombError):
+    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return "has more pixels than can be decoded safely"
     return f"is truncated or damaged ({str(error) or type(error).__name__})"
 

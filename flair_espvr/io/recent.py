@@ -32,13 +32,19 @@ class Recent(Generic[Key, Value]):
             self._values.move_to_end(key)
             return self._values[key]
 
-    def put(self, key: Key, value: Value) -> None:
-        """Keep a value; the one that was not used for longest goes where there are too many."""
+    def put(self, key: Key, value: Value) -> bool:
+        """Keep a value; the one that was not used for longest goes where there are too many.
+
+        Returns:
+            Whether the key had no value before: of several threads that put one, the first is told so.
+        """
         with _changing:
+            new = key not in self._values
             self._values[key] = value
             self._values.move_to_end(key)
             if len(self._values) > self._limit:
                 self._values.popitem(last=False)
+            return new
 
     def __len__(self) -> int:
         return len(self._values)

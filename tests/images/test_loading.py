@@ -1,7 +1,12 @@
 import io
 import os
+import subprocess
+import sys
+import threading
+import time
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -195,12 +200,53 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded():
     assert limit == Image.MAX_IMAGE_PIXELS
 
 
-def test_pillows_bomb_warning_does_not_leak():
-    bomb = Image.new("1", (10_000, 9_500))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with pytest.raises(BadImageError, match="limit of"):
-            load_image(encoded(bomb, "PNG"))
+def test_no_warning_of_pillow_or_numpy_leaks(tmp_path):
+    """Not even where all warnings are errors; in a process of its own, for pytest sets filters of its own."""
+    (tmp_path / "bomb.png").write_bytes(encoded(Image.new("1", (10_000, 9_500)), "PNG"))
+    palette = Image.new("P", (4, 4))
+    palette.putpalette([10, 20, 30, 40, 50, 60])
+    palette.save(tmp_path / "palette.png", transparency=b"\x00\x80")
+    signalling = np.array([[0x7F800001, 0x3F800000]], dtype=np.uint32).view(np.float32)  # a NaN that asks to be noticed
+    Image.fromarray(signalling).save(tmp_path / "nan.tiff")
+    program = f"""
+from pathlib import Path
+from flair_espvr.images.loading import load_image
+for name in ("bomb.png", "palette.png", "nan.tiff"):
+    try:
+        print(load_image(Path({str(tmp_path)!r}) / name).size)
+    except ValueError as error:
+        print(error.reason)
+"""
+    run = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True)
+    assert not run.stderr
+    bomb, read, nan = run.stdout.splitlines()
+    assert "more than the limit of" in bomb
+    assert read == "(4, 4)"
+    assert "not finite" in nan
+
+
+def test_threads_that_load_leave_the_filters_of_another_as_they_are():
+    content, done = encoded(photograph(), "PNG"), threading.Event()
+
+    def load():
+        while not done.is_set():
+            load_image(content)
+
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as threads:
+        loading = [threads.submit(load) for _ in range(4)]
+        try:
+            for _ in range(200):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error", FutureWarning)
+                    inside = list(warnings.filters)
+                    time.sleep(0.0005)
+                    assert warnings.filters == inside
+                assert warnings.filters == before
+        finally:
+            done.set()
+        for each in loading:
+            each.result()
 
 
 def test_large_files_are_refused_unread(tmp_path):

@@ -8,8 +8,9 @@ from flair_espvr.io.recent import Recent
 
 def test_keeps_what_was_used_last() -> None:
     recent: Recent[str, int] = Recent(2)
-    recent.put("a", 1)
-    recent.put("b", 2)
+    assert recent.put("a", 1)
+    assert recent.put("b", 2)
+    assert not recent.put("b", 2)
     assert recent.get("a") == 1
     recent.put("c", 3)
     assert [recent.get(key) for key in "abc"] == [1, None, 3]

@@ -5,6 +5,7 @@ Axis letters: B pictures, S pixels a side, H and W rows and columns of the grid,
 
 import difflib
 import json
+import threading
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -33,6 +34,9 @@ _SUPPORTED = (
     "Supported are timm models whose forward_features gives a grid (Swin and other NHWC models, CNNs) "
     "or a sequence of prefix tokens and patches in row-major order (ViT, DeiT, EVA, DINOv2)"
 )
+
+_preparing = threading.Lock()
+"""Held while a model moves or is measured, which no other thread may see half done."""
 
 _LARGEST_HALF = torch.finfo(torch.float16).max
 
@@ -139,15 +143,19 @@ class Backbone:
         Raises:
             ConfigurationError: the model gives something that is not a number.
         """
-        if next(self.model.parameters()).device != device:
-            self.model.to(device)  # walks over all parameters, which a small model on a CPU feels
+        with _preparing:
+            if next(self.model.parameters()).device != device:
+                self.model.to(device)  # walks over all parameters, which a small model on a CPU feels
         with torch.autocast(device.type, enabled=False):
             parts = pixels.split(self.images_at_once(device, limit=len(pixels)))
             return torch.cat([self._encode(part, device) for part in parts])
 
     def images_at_once(self, device: torch.device, *, limit: int) -> int:
         """How many pictures to put through the model together, `limit` at the most: on a CPU, few can be faster."""
-        return min(self._at_once_on_cpu, limit) if device.type == "cpu" else limit
+        if device.type != "cpu":
+            return limit
+        with _preparing:  # since Python 3.12 a cached_property may be computed by several threads at a time
+            return min(self._at_once_on_cpu, limit)
 
     @cached_property
     def _at_once_on_cpu(self) -> int:

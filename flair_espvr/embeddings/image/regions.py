@@ -152,7 +152,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
             in_background(partial(_warm, self._store, files))
 
     def regions(self, sentences: Sequence[Sentence]) -> ImageFeatures:
-        """The pictures of B sentences; nothing is put on the sentences.
+        """The pictures of B sentences; no vector is put on the sentences.
 
         A picture that several sentences share is read and computed once. Where one cannot be read, the reason stands in
         the sentence's metadata under `"image_error"` afterwards, and nowhere where it can.
@@ -167,11 +167,11 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         wanted = list(sources)
         rows = np.empty((len(wanted) + 1, *self.header.shape), dtype=np.float16)
         rows[-1] = 0  # stands for no picture
-        usable = self._fill(rows[:-1], wanted, sources)
+        usable, reasons = self._fill(rows[:-1], wanted, sources)
         places: dict[bytes | None, int] = {key: place for place, key in enumerate(wanted) if usable[place]}
         for sentence, key in zip(sentences, keys, strict=True):
             if key is not None and key not in places:
-                self._ignore(sentence, BadImageError(describe_source(sources[key]), self._bad_keys.get(key) or ""))
+                self._ignore(sentence, describe_source(metadata_or_none(sentence, IMAGE)), reasons[key])
         chosen = [places.get(key, len(wanted)) for key in keys]
         present = [place < len(wanted) for place in chosen]
         # Where every sentence has a picture of its own, the rows stand in place already.
@@ -248,34 +248,40 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         try:
             key = content_key(source)
         except BadImageError as error:
-            self._ignore(sentence, error)
+            if self.on_bad_image == "raise":
+                raise
+            self._ignore(sentence, error.source, error.reason)
             return None
         reason = self._bad_keys.get(key)
         if reason is not None:
-            self._ignore(sentence, BadImageError(describe_source(source), reason))
+            self._ignore(sentence, describe_source(source), reason)
             return None
         return key
 
-    def _fill(self, rows: np.ndarray, keys: Sequence[bytes], sources: Mapping[bytes, ImageSource]) -> np.ndarray:
+    def _fill(
+        self, rows: np.ndarray, keys: Sequence[bytes], sources: Mapping[bytes, ImageSource]
+    ) -> tuple[np.ndarray, dict[bytes, str]]:
         """Fills row n with the features of picture `keys[n]`, from the store or else computed and added to it.
 
-        Returns which pictures could be read, bool (N,).
+        Returns which pictures could be read, bool (N,), and why the others could not.
         """
+        reasons: dict[bytes, str] = {}
         usable = np.zeros(len(keys), dtype=bool)
         if self._store is not None:
             usable = self._store.get_many(keys, out=rows)[1]
         missing = [row for row in range(len(keys)) if not usable[row]]
         for start in range(0, len(missing), self.batch_size):
             chunk = {keys[row]: row for row in missing[start : start + self.batch_size]}
-            computed = self._computed({key: sources[key] for key in chunk})
+            computed = self._computed({key: sources[key] for key in chunk}, reasons)
             if computed and self._store_folder is not None and not self.read_only:
                 self._writable_store().put_many(computed)
             for key, features in computed.items():
                 rows[chunk[key]] = features
                 usable[chunk[key]] = True
-        return usable
+        return usable, reasons
 
-    def _computed(self, sources: Mapping[bytes, ImageSource]) -> dict[bytes, np.ndarray]:
+    def _computed(self, sources: Mapping[bytes, ImageSource], reasons: dict[bytes, str]) -> dict[bytes, np.ndarray]:
+        """The features of the pictures that can be read; why the others cannot is added to `reasons`."""
         squares = {}
         size = self._built_backbone().image_size
         for key, source in sources.items():
@@ -284,6 +290,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
             except BadImageError as error:  # the reason alone: an error holds on to the bytes that it was raised over
                 if self.on_bad_image == "raise":
                     raise
+                reasons[key] = error.reason
                 self._bad_keys.put(key, error.reason)
         if not squares:
             return {}
@@ -291,14 +298,13 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         encoded = self._built_backbone().encode(pixels, flair.device).cpu().numpy()
         return dict(zip(squares, encoded, strict=True))
 
-    def _ignore(self, sentence: Sentence, error: BadImageError) -> None:
+    def _ignore(self, sentence: Sentence, image: str, reason: str) -> None:
         """Leave a sentence without its picture, and say why."""
         if self.on_bad_image == "raise":
-            raise error
-        sentence.add_metadata(IMAGE_ERROR, error.reason)
-        if not self._named.get(error.source):
-            self._named.put(error.source, True)
-            log.warning("Ignoring unreadable image: %s", str(error))
+            raise BadImageError(image, reason)
+        sentence.add_metadata(IMAGE_ERROR, reason)
+        if self._named.put(image, True):
+            log.warning("Ignoring unreadable image: %s: %s", image, reason)
 
     def _writable_store(self) -> RegionStore:
         with _building:

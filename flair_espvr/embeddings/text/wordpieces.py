@@ -127,8 +127,10 @@ def _unlimited(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
     backend = tokenizer.backend_tokenizer
     if backend.truncation is not None or backend.padding is not None:
         with _limits:
-            backend.no_truncation()
-            backend.no_padding()
+            # Looked at again: whoever waited must change nothing, for the others are reading by now.
+            if backend.truncation is not None or backend.padding is not None:
+                backend.no_truncation()
+                backend.no_padding()
     return backend
 
 
