@@ -10,7 +10,15 @@ if TYPE_CHECKING:
     from flair_espvr.data import POSTS, TWITTER_2015, TWITTER_2017, MultimodalCorpus, Region
     from flair_espvr.embeddings import CaptionedTransformerEmbeddings, ImageRegionEmbeddings
     from flair_espvr.errors import EspvrError
-    from flair_espvr.models import ESPVRTagger, ModelFacts, MultimodalTagger, UMTTagger, list_models, register_model
+    from flair_espvr.models import (
+        ESPVRTagger,
+        MAFTagger,
+        ModelFacts,
+        MultimodalTagger,
+        UMTTagger,
+        list_models,
+        register_model,
+    )
     from flair_espvr.tagging import tag_posts
 
 _HOMES = {
@@ -21,6 +29,7 @@ _HOMES = {
     "ESPVRTagger": "models",
     "EspvrError": "errors",
     "ImageRegionEmbeddings": "embeddings",
+    "MAFTagger": "models",
     "ModelFacts": "models",
     "MultimodalCorpus": "data",
     "MultimodalTagger": "models",
@@ -39,6 +48,7 @@ __all__ = [
     "ESPVRTagger",
     "EspvrError",
     "ImageRegionEmbeddings",
+    "MAFTagger",
     "ModelFacts",
     "MultimodalCorpus",
     "MultimodalTagger",

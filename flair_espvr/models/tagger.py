@@ -170,7 +170,12 @@ class MultimodalTagger(StoredTagger):
         return self.network.losses(output, tags)
 
     def forward_loss(self, sentences: list[Sentence]) -> tuple[Tensor, int]:
-        """The summed loss of a batch and the number of words it was summed over, as Flair's trainer wants them."""
+        """The summed loss of a batch and the number of words it was summed over, as Flair's trainer wants them.
+
+        Raises:
+            ConfigurationError: The model compares the posts of a batch, and its training cuts batches into chunks.
+        """
+        self._refuse_chunks()
         sentences = [sentence for sentence in sentences if len(sentence) > 0]
         if not sentences:
             return torch.zeros((), device=flair.device, requires_grad=True), 0
@@ -340,6 +345,18 @@ class MultimodalTagger(StoredTagger):
             return config.without_images()
         except ValueError as error:
             raise ConfigurationError(f"{cls.__name__}: {error}") from None
+
+    def _refuse_chunks(self) -> None:
+        """Make sure that a network which compares the posts of a batch is shown all of them at once."""
+        if not (self.training and self.network.compares_posts):
+            return
+        training = (self.model_card or {}).get("training_parameters", {})  # Flair's trainers write it as they begin
+        size, chunk = training.get("mini_batch_size"), training.get("mini_batch_chunk_size")
+        if size and chunk and chunk < size:
+            raise ConfigurationError(
+                f"mini_batch_chunk_size={chunk}: {type(self).__name__} compares the posts of a batch with each other "
+                f"and has to see all {size} at once; leave mini_batch_chunk_size out, or make mini_batch_size={chunk}"
+            )
 
     def _images(self, sentences: list[Sentence]) -> ImageFeatures | None:
         """The images of a batch; None where no sentence has one."""

@@ -14,14 +14,19 @@ Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-def require_heads(hidden_size: int, num_heads: int) -> None:
+def require_heads(hidden_size: int, num_heads: int, *, name: str = "hidden_size") -> None:
     """Make sure that attention can be split into its heads.
+
+    Args:
+        hidden_size: How wide it is.
+        num_heads: How many heads it has.
+        name: What the width is called.
 
     Raises:
         ValueError: If it cannot.
     """
     if hidden_size % num_heads:
-        raise ValueError(f"hidden_size={hidden_size} is not a multiple of num_heads={num_heads}")
+        raise ValueError(f"{name}={hidden_size} is not a multiple of num_heads={num_heads}")
 
 
 class ModelConfig(BaseModel):

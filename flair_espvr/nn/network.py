@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -44,9 +44,11 @@ class Network(torch.nn.Module, ABC, Generic[Output]):
         labels: The L BIO2 tags, "O" first.
 
     Attributes:
+        compares_posts: Whether training compares the posts of a batch, which must then be seen at once.
         tag_crf: The CRF over the labels.
     """
 
+    compares_posts: ClassVar[bool] = False
     tag_crf: LinearChainCRF
     _plain: Tensor
 
