@@ -12,7 +12,7 @@ from flair.datasets import FlairDatapointDataset
 from flair_espvr.data.formats.captions import read_captions
 from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.data.formats.jsonl import read_jsonl_sentences
-from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, INVALID_TAG
+from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, INVALID_TAG, KNOWLEDGE, OCR, TAGS
 from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.images.folder import ImageFolder
@@ -60,6 +60,9 @@ class MultimodalCorpus(Corpus[Sentence]):
         data_folder: where the files of posts are.
         images: a folder of pictures named `<image id>.jpg`, `.png`, ...; `None` for no pictures.
         captions: a file of captions by image id (see `read_captions`); `None` for no captions.
+        tags: the same of what the pictures show, under the key `"tags"`.
+        ocr: the same of what is written in them, `"ocr"`.
+        knowledge: the same of what is known about the posts, `"knowledge"`.
         train_file: name within `data_folder`; `.jsonl` by `read_jsonl_sentences`, any other by `read_posts`.
         dev_file: the same for development; `None` where there is none.
         test_file: the same for testing; `None` where there is none.
@@ -71,7 +74,7 @@ class MultimodalCorpus(Corpus[Sentence]):
 
     Attributes:
         summary: a `SplitSummary` for each file read, by `"train"`, `"dev"`, `"test"`.
-        files: the files read, captions last.
+        files: the files read, those of captions and other contexts last.
         edition: which edition of a published corpus this is, where that is known; scores should name it.
 
     Raises:
@@ -87,6 +90,9 @@ class MultimodalCorpus(Corpus[Sentence]):
         *,
         images: str | Path | None = None,
         captions: str | Path | None = None,
+        tags: str | Path | None = None,
+        ocr: str | Path | None = None,
+        knowledge: str | Path | None = None,
         train_file: str | None = "train.txt",
         dev_file: str | None = "valid.txt",
         test_file: str | None = "test.txt",
@@ -101,14 +107,16 @@ class MultimodalCorpus(Corpus[Sentence]):
         files = {split: self.data_folder / file for split, file in names.items() if file is not None}
         _require_files(self.data_folder, files)
         image_folder = ImageFolder(images) if images is not None else None
-        captions_by_id = _captions(captions)
-        self.files = [*files.values(), *([Path(captions)] if captions is not None else [])]
+        given = {CAPTION: captions, TAGS: tags, OCR: ocr, KNOWLEDGE: knowledge}
+        context_files = {key: Path(path) for key, path in given.items() if path is not None}
+        contexts = {key: _contexts(path, key) for key, path in context_files.items()}
+        self.files = [*files.values(), *context_files.values()]
 
         self.summary: dict[str, SplitSummary] = {}
         datasets: dict[str, FlairDatapointDataset[Sentence]] = {}
         for split, path in files.items():
             sentences, self.summary[split] = _read_split(
-                _sentences(path, label_type, label_name_map), image_folder, captions_by_id, label_type
+                _sentences(path, label_type, label_name_map), image_folder, contexts, label_type
             )
             datasets[split] = FlairDatapointDataset(sentences)
             log.info("%s: %s", path, self.summary[split])
@@ -153,7 +161,10 @@ def _sentences(path: Path, label_type: str, label_name_map: Mapping[str, str] | 
 
 
 def _read_split(
-    sentences: Iterator[Sentence], images: ImageFolder | None, captions: Mapping[str, str], label_type: str
+    sentences: Iterator[Sentence],
+    images: ImageFolder | None,
+    contexts: Mapping[str, Mapping[str, str]],
+    label_type: str,
 ) -> tuple[list[Sentence], SplitSummary]:
     kept: list[Sentence] = []
     without_words = 0
@@ -164,8 +175,9 @@ def _read_split(
         image_id = sentence.get_metadata(IMAGE_ID)
         if not sentence.has_metadata(IMAGE) and images is not None and (path := images.find(image_id)):
             sentence.add_metadata(IMAGE, str(path))
-        if not sentence.has_metadata(CAPTION) and image_id in captions:
-            sentence.add_metadata(CAPTION, captions[image_id])
+        for key, texts in contexts.items():
+            if not sentence.has_metadata(key) and image_id in texts:
+                sentence.add_metadata(key, texts[image_id])
         kept.append(sentence)
     labels = [label for sentence in kept for label in sentence.get_labels(label_type)]
     return kept, SplitSummary(
@@ -179,12 +191,11 @@ def _read_split(
     )
 
 
-def _captions(path: str | Path | None) -> dict[str, str]:
-    if path is None:
-        return {}
-    if not Path(path).is_file():
-        raise ConfigurationError(f"{path}: expected a file of captions, 'image_id<TAB>caption' or JSONL")
-    return read_captions(path)
+def _contexts(path: Path, key: str) -> dict[str, str]:
+    if not path.is_file():
+        kind = "captions" if key == CAPTION else key
+        raise ConfigurationError(f"{path}: expected a file of {kind}, 'image_id<TAB>{key}' or JSONL")
+    return read_captions(path, key=key)
 
 
 def _require_files(folder: Path, files: Mapping[str, Path]) -> None:

@@ -8,7 +8,19 @@ IMAGE = "image"
 """The post's picture: a path (`str` or `Path`), the file's `bytes`, or a `PIL.Image.Image`. Flair's own convention."""
 
 CAPTION = "caption"
-"""A sentence that describes the picture, as `str`."""
+"""A sentence that describes the picture, as `str`, or several, as a list of them."""
+
+TAGS = "tags"
+"""Names of what the picture shows, with or without attributes, as `str`."""
+
+OCR = "ocr"
+"""Text that stands in the picture, as `str`."""
+
+KNOWLEDGE = "knowledge"
+"""Text about the post from elsewhere, as `str`."""
+
+CONTEXTS = (CAPTION, TAGS, OCR, KNOWLEDGE)
+"""All that an encoder may read after a post's words."""
 
 IMAGE_ID = "image_id"
 """The picture's name in its corpus (the `<id>` of an `IMGID:<id>` line), as `str`."""

@@ -28,6 +28,9 @@ class _Twitter(MultimodalCorpus):
         *,
         images: str | Path | None = None,
         captions: str | Path | None = None,
+        tags: str | Path | None = None,
+        ocr: str | Path | None = None,
+        knowledge: str | Path | None = None,
         label_type: str = "ner",
         label_name_map: Mapping[str, str] | None = None,
         allow_other_edition: bool = False,
@@ -44,6 +47,9 @@ class _Twitter(MultimodalCorpus):
             data_folder,
             images=images,
             captions=captions,
+            tags=tags,
+            ocr=ocr,
+            knowledge=knowledge,
             label_type=label_type,
             label_name_map={"OTHER": "MISC"} if label_name_map is None else label_name_map,
             name=type(self).__name__,
@@ -83,6 +89,9 @@ class TWITTER_2015(_Twitter):  # noqa: N801  # Flair names corpora so
         base_path: a folder with `train.txt`, `valid.txt` and `test.txt`; `None` downloads them once into Flair's cache.
         images: the folder of the tweets' pictures; the corpus works without.
         captions: a file of captions by image id; the corpus works without.
+        tags: as for `MultimodalCorpus`, like `ocr` and `knowledge`.
+        ocr: see `tags`.
+        knowledge: see `tags`.
         label_type: the annotation layer that gets the entities.
         label_name_map: other names for some types; the files' `OTHER` becomes `MISC` if not given.
         allow_other_edition: whether files with other hashes are accepted. Another edition with corrected labels

@@ -2,6 +2,7 @@
 
 from flair_espvr.models.espvr import ESPVRTagger
 from flair_espvr.models.files.model_card import ModelFacts
+from flair_espvr.models.ita import ITATagger
 from flair_espvr.models.maf import MAFTagger
 from flair_espvr.models.registry import list_models, register_model
 from flair_espvr.models.tagger import MultimodalTagger
@@ -13,6 +14,7 @@ DEFAULT_MODEL = "espvr"
 __all__ = [
     "DEFAULT_MODEL",
     "ESPVRTagger",
+    "ITATagger",
     "MAFTagger",
     "ModelFacts",
     "MultimodalTagger",

@@ -17,6 +17,7 @@ from flair.nn import Classifier
 from tqdm import tqdm
 
 from flair_espvr.data import CAPTION, IMAGE, TWITTER_2015, TWITTER_2017, MultimodalCorpus
+from flair_espvr.data.metadata import KNOWLEDGE, OCR, TAGS
 from flair_espvr.embeddings import CaptionedTransformerEmbeddings, CharacterCNNEmbeddings, ImageRegionEmbeddings
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.io.packaged import resolve_packaged
@@ -39,9 +40,10 @@ def build_corpus(section: sections.CorpusSection) -> MultimodalCorpus:
         return MultimodalCorpus(section.folder, **arguments)
     kind = _TWITTER[section.type]
     folder = section.folder or Path(flair.cache_root) / "datasets" / kind.folder
-    for name, beside in (("images", folder / "images"), ("captions", folder / "captions.tsv")):
-        if arguments[name] is None and beside.exists():
-            arguments[name] = beside
+    files = {name: f"{name}.tsv" for name in ("captions", TAGS, OCR, KNOWLEDGE)}
+    for name, beside in {"images": "images", **files}.items():
+        if arguments[name] is None and (folder / beside).exists():
+            arguments[name] = folder / beside
     return kind(section.folder, **arguments)
 
 
@@ -56,6 +58,7 @@ def build_embeddings(section: sections.EmbeddingsSection, corpus: Corpus[Sentenc
         case sections.CaptionedTransformer():
             return CaptionedTransformerEmbeddings(
                 resolve_packaged(section.model),
+                contexts=section.contexts,
                 use_caption=section.use_caption,
                 max_caption_tokens=section.max_caption_tokens,
             )
@@ -124,10 +127,17 @@ def alphabet(corpus: Corpus[Sentence]) -> Dictionary:
 
 def _require(recipe: Recipe, corpus: MultimodalCorpus) -> None:
     """What a recipe says it reads has to be there: a run without would bear the wrong name."""
-    if _reads_captions(recipe.embeddings) and not _any_has(corpus.train, CAPTION):
+    for key in _contexts(recipe.embeddings):
+        if _any_has(corpus.train, key):
+            continue
+        if key == CAPTION:
+            raise ConfigurationError(
+                f"{corpus.name}: the recipe reads captions, but no training post has one. Name a file of captions "
+                "(corpus.captions; flair-espvr caption writes one), or set embeddings.use_caption to false"
+            )
         raise ConfigurationError(
-            f"{corpus.name}: the recipe reads captions, but no training post has one. Name a file of captions "
-            "(corpus.captions; flair-espvr caption writes one), or set embeddings.use_caption to false"
+            f"{corpus.name}: the recipe reads the context {key!r}, but no training post has one. Name a file of such "
+            f"(corpus.{key}), or take it out of embeddings.contexts"
         )
     if recipe.regions is not None and not _any_has(corpus.train, IMAGE):
         raise ConfigurationError(
@@ -136,9 +146,11 @@ def _require(recipe: Recipe, corpus: MultimodalCorpus) -> None:
         )
 
 
-def _reads_captions(section: sections.EmbeddingsSection) -> bool:
+def _contexts(section: sections.EmbeddingsSection) -> list[str]:
+    """What the embeddings read after a post's words."""
     parts = section.parts if isinstance(section, sections.Stack) else (section,)
-    return any(isinstance(part, sections.CaptionedTransformer) and part.use_caption for part in parts)
+    transformers = [part for part in parts if isinstance(part, sections.CaptionedTransformer)]
+    return [key for part in transformers for key in part.contexts if part.use_caption or key != CAPTION]
 
 
 def _any_has(sentences: Iterable[Sentence], key: str) -> bool:

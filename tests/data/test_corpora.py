@@ -112,3 +112,16 @@ def test_posts_are_read_from_jsonl(folder):
     assert [span.text for span in corpus.train[0].get_spans("ner")] == ["New York"]
     assert corpus.train[1].get_metadata("image") == str(folder / "pictures" / "0.jpg")
     assert [s.get_metadata("caption") for s in list(corpus.train)[1:]] == ["a city", "its own"]
+
+
+def test_other_contexts_are_read_as_captions_are(folder):
+    (folder / "tags.tsv").write_text("image_id\ttags\n0\ta dog\n")
+    (folder / "ocr.jsonl").write_text('{"image_id": "0", "ocr": "STOP"}\n')
+    corpus = MultimodalCorpus(folder, tags=folder / "tags.tsv", ocr=folder / "ocr.jsonl")
+    found = [post for post in corpus.get_all_sentences() if post.get_metadata("image_id") == "0"]
+    assert found
+    assert {(post.get_metadata("tags"), post.get_metadata("ocr")) for post in found} == {("a dog", "STOP")}
+    assert not any(post.has_metadata("caption") for post in corpus.get_all_sentences())
+    assert corpus.files[-2:] == [folder / "tags.tsv", folder / "ocr.jsonl"]
+    with pytest.raises(ConfigurationError, match="expected a file of ocr, 'image_id<TAB>ocr' or JSONL"):
+        MultimodalCorpus(folder, ocr=folder / "absent.tsv")

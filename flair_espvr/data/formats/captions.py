@@ -1,29 +1,34 @@
-"""Captions in a file: what describes each picture, by the picture's id."""
+"""Captions and other contexts in a file: a text about each picture, by the picture's id."""
 
 import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+from flair_espvr.data.metadata import CAPTION
 from flair_espvr.io.lines import format_error, read_lines
 
 log = logging.getLogger("flair.espvr.data")
 
-COLUMN_NAMES = "image_id\tcaption"
+COLUMN_NAMES = f"image_id\t{CAPTION}"
 
 
-def read_captions(path: str | Path) -> dict[str, str]:
-    """Captions by image id, from TSV or, where the name ends in `.jsonl`, from JSONL.
+def read_captions(path: str | Path, *, key: str = CAPTION) -> dict[str, str]:
+    """Captions by image id, from TSV or, where the name ends in `.jsonl`, from JSONL; or texts of another kind.
 
     TSV: `image_id<TAB>caption`; lines that begin with `#` and a first line of column names are skipped. JSONL:
     `{"image_id": ..., "caption": ...}`; an object with the key `header` is skipped. An empty caption is no caption. Of
     two captions for one id the later counts, and a warning says how many such there were.
 
+    Args:
+        path: the file.
+        key: what the texts are called in place of "caption", in the column names and in JSON.
+
     Raises:
         OSError: the file cannot be opened.
         PostFormatError: a line is neither; the message names file and line.
     """
-    lines = _jsonl(path) if Path(path).suffix == ".jsonl" else _tsv(path)
+    lines = _jsonl(path, key) if Path(path).suffix == ".jsonl" else _tsv(path, key)
     captions: dict[str, str] = {}
     replaced = 0
     for image_id, caption in lines:
@@ -34,20 +39,20 @@ def read_captions(path: str | Path) -> dict[str, str]:
     return {image_id: caption for image_id, caption in captions.items() if caption}
 
 
-def _tsv(path: str | Path) -> Iterator[tuple[str, str]]:
+def _tsv(path: str | Path, key: str) -> Iterator[tuple[str, str]]:
     names_allowed = True
     for number, line in read_lines(path):
         if line.startswith("#") or not line:
             continue
-        if not (names_allowed and line == COLUMN_NAMES):
+        if not (names_allowed and line == f"image_id\t{key}"):
             image_id, tab, caption = line.partition("\t")
             if not tab or not image_id:
-                raise format_error(path, number, line, "'image_id<TAB>caption'")
+                raise format_error(path, number, line, f"'image_id<TAB>{key}'")
             yield image_id, caption.strip()
         names_allowed = False
 
 
-def _jsonl(path: str | Path) -> Iterator[tuple[str, str]]:
+def _jsonl(path: str | Path, key: str) -> Iterator[tuple[str, str]]:
     for number, line in read_lines(path):
         if not line:
             continue
@@ -58,7 +63,7 @@ def _jsonl(path: str | Path) -> Iterator[tuple[str, str]]:
         if isinstance(record, dict) and "header" in record:
             continue
         match record:
-            case {"image_id": str(image_id), "caption": str(caption)} if image_id:
-                yield image_id, caption.strip()
+            case {"image_id": str(image_id)} if image_id and isinstance(record.get(key), str):
+                yield image_id, record[key].strip()
             case _:
-                raise format_error(path, number, line, '\'{"image_id": "...", "caption": "..."}\'')
+                raise format_error(path, number, line, f'\'{{"image_id": "...", "{key}": "..."}}\'')

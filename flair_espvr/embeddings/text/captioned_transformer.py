@@ -1,4 +1,4 @@
-"""Word vectors from a transformer that reads the picture's caption after the post (paper 3.2)."""
+"""Word vectors from a transformer that reads contexts, such as the picture's caption, after the post (paper 3.2)."""
 
 import inspect
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from flair.embeddings import TransformerWordEmbeddings
 from flair.embeddings.base import register_embeddings
 from transformers import PreTrainedTokenizerBase
 
-from flair_espvr.data.metadata import CAPTION, metadata_or_none
+from flair_espvr.data.metadata import CAPTION, CONTEXTS, metadata_or_none
 from flair_espvr.embeddings.text.wordpieces import captioned_lengths, encode_captioned, pool_wordpieces
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.flair_compat import expand_with_context
@@ -22,17 +22,21 @@ MEASURED_AT_ONCE = 1024
 
 @register_embeddings
 class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
-    """Flair's `TransformerWordEmbeddings` over `[CLS] words [SEP] caption [SEP]`.
+    """Flair's `TransformerWordEmbeddings` over `[CLS] words [SEP] caption [SEP]`, or other contexts in its place.
 
-    The caption informs the words through attention; its own states never leave the encoder. A sentence without a
-    caption is encoded as Flair encodes it. Where post and caption do not fit the encoder together, the caption is cut;
-    words of a post that is too long on its own, and words without a wordpiece, get zero vectors in their place.
+    Contexts are texts in the sentence's metadata: `"caption"`, `"tags"`, `"ocr"`, `"knowledge"`. Several follow one
+    another in the given order, as does a list of captions, each behind a separator: `[CLS] words [SEP] tags [SEP]
+    caption [SEP]`. Contexts inform the words through attention; their own states never leave the encoder. A sentence
+    without any is encoded as Flair encodes it. Where post and contexts do not fit the encoder together, the contexts
+    are cut, the last one first; words of a post that is too long on its own, and words without a wordpiece, get zero
+    vectors in their place.
     """
 
     def __init__(
         self,
         model: str = "bert-base-uncased",
         *,
+        contexts: Sequence[str] = (CAPTION,),
         use_caption: bool = True,
         max_caption_tokens: int | None = None,
         allow_long_sentences: bool = False,
@@ -44,8 +48,10 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
 
         Args:
             model: name on the Hugging Face hub, or a local folder.
-            use_caption: read the sentence's `"caption"` metadata; False is the paper's "w/o IC".
-            max_caption_tokens: longest caption, in wordpieces; None for what the encoder has room for.
+            contexts: keys of the sentence's metadata to read after its words, in this order.
+            use_caption: False leaves `"caption"` out of `contexts`, the paper's "w/o IC".
+            max_caption_tokens: longest caption, or all contexts together, in wordpieces; None for what the encoder has
+                room for.
             allow_long_sentences: must stay False: a post in overlapping windows has no one place for its caption.
             use_context_separator: mark neighbouring sentences (Flair's `use_context`) with a token of their own, which
                 adds a row to the encoder's vocabulary; only useful together with `use_context`.
@@ -53,8 +59,11 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
             transformer_word_embeddings_arguments: as for Flair's `TransformerWordEmbeddings`.
 
         Raises:
-            ConfigurationError: the tokenizer is not a "fast" one, or `allow_long_sentences` is set.
+            ConfigurationError: the tokenizer is not a "fast" one, `allow_long_sentences` is set, or `contexts` names
+                what is none or one twice.
         """
+        if isinstance(contexts, str) or not set(contexts) <= set(CONTEXTS) or len(set(contexts)) < len(contexts):
+            raise ConfigurationError(f"contexts={contexts!r}: expected some of {', '.join(CONTEXTS)}, each once")
         if allow_long_sentences:
             raise ConfigurationError(
                 "CaptionedTransformerEmbeddings cannot split a post into overlapping windows: leave "
@@ -75,23 +84,31 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
                 f"{model}: its tokenizer ({type(self.tokenizer).__name__}) has no fast version, which is needed to "
                 "tell words from captions; choose a model with a tokenizer.json"
             )
-        self.use_caption = use_caption
+        self.contexts = tuple(key for key in contexts if use_caption or key != CAPTION)
         self.max_caption_tokens = max_caption_tokens
         self._has_segments = _has_segments(self.tokenizer, self.model)
 
+    @property
+    def use_caption(self) -> bool:
+        """Whether captions are among the contexts."""
+        return CAPTION in self.contexts
+
     def to_args(self) -> dict[str, Any]:
         """The arguments that make these embeddings again; part of what a model file keeps."""
-        captions = {}
-        if hasattr(self, "use_caption"):  # Flair's constructor asks while it is still building
-            captions = {"use_caption": self.use_caption, "max_caption_tokens": self.max_caption_tokens}
-        return {**super().to_args(), **captions}
+        own = {}
+        if hasattr(self, "contexts"):  # Flair's constructor asks while it is still building
+            own = {"contexts": list(self.contexts), "max_caption_tokens": self.max_caption_tokens}
+        return {**super().to_args(), **own}
 
-    def prepare_tensors(self, sentences: list[Sentence], device: torch.device | None = None) -> dict[str, torch.Tensor]:
+    def prepare_tensors(
+        self, sentences: list[Sentence], device: torch.device | None = None, *, with_contexts: bool = True
+    ) -> dict[str, torch.Tensor]:
         """The encoder's input for a batch.
 
         Args:
             sentences: B sentences, none empty.
             device: where the tensors go; Flair's device by default.
+            with_contexts: False for the words alone.
 
         Returns:
             `input_ids`, `attention_mask`, `word_ids` (B,S), where a word id is the word's position in the sentence and
@@ -104,7 +121,7 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
         encodings = encode_captioned(
             self.tokenizer,
             [[token.text for token in tokens] for tokens, _ in expanded],
-            [self._caption_words(sentence) for sentence in sentences],
+            [self._context_words(sentence) if with_contexts else None for sentence in sentences],
             max_caption_tokens=self.max_caption_tokens,
             pad_to=self.tokenizer.model_max_length if self.force_max_length else 0,
         )
@@ -145,30 +162,45 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
 
     def embed_batch(self, sentences: list[Sentence]) -> torch.Tensor:
         """Word vectors of a batch as one padded tensor (B,T,D), without storing anything on the tokens."""
-        tensors = self.prepare_tensors(sentences)
+        return self._embed(sentences, with_contexts=True)
+
+    def embed_text(self, sentences: list[Sentence]) -> torch.Tensor:
+        """As `embed_batch`, of the words alone, whatever contexts there are."""
+        return self._embed(sentences, with_contexts=False)
+
+    def _embed(self, sentences: list[Sentence], *, with_contexts: bool) -> torch.Tensor:
+        tensors = self.prepare_tensors(sentences, with_contexts=with_contexts)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.fine_tune and self.training):
             return self(**tensors)["token_embeddings"]
 
     def input_lengths(self, sentences: Sequence[Sentence]) -> list[int]:
-        """Wordpieces that the encoder reads for each sentence alone, caption included: for batches of like lengths."""
+        """Wordpieces that the encoder reads for each sentence alone, contexts included: for batches of like lengths."""
         lengths = []
         for start in range(0, len(sentences), MEASURED_AT_ONCE):
             some = sentences[start : start + MEASURED_AT_ONCE]
             lengths += captioned_lengths(
                 self.tokenizer,
                 [[token.text for token in expand_with_context(self, sentence)[0]] for sentence in some],
-                [self._caption_words(sentence) for sentence in some],
+                [self._context_words(sentence) for sentence in some],
                 max_caption_tokens=self.max_caption_tokens,
             )
         return lengths
 
     def used_tokens(self, sentence: Sentence) -> list[str]:
-        """All words that the encoder reads for a sentence besides Flair's context: its own and its caption's."""
-        return [token.text for token in sentence] + (self._caption_words(sentence) or [])
+        """All words that the encoder reads for a sentence besides Flair's context: its own and its contexts'."""
+        return [token.text for token in sentence] + (self._context_words(sentence) or [])
 
-    def _caption_words(self, sentence: Sentence) -> list[str] | None:
-        caption = metadata_or_none(sentence, CAPTION) if self.use_caption else None
-        return caption.split() if caption else None
+    def _context_words(self, sentence: Sentence) -> list[str] | None:
+        """The words of all contexts, a separator between one text and the next; None where there are none."""
+        words: list[str] = []
+        for key in self.contexts:
+            texts = metadata_or_none(sentence, key) or []
+            for text in [texts] if isinstance(texts, str) else texts:
+                own = text.split()
+                if words and own and self.tokenizer.sep_token is not None:
+                    words.append(self.tokenizer.sep_token)
+                words += own
+        return words or None
 
 
 def _sentence_word_ids(word_ids: Sequence[int | None], offset: int, length: int) -> list[int]:

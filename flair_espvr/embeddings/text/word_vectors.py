@@ -25,6 +25,14 @@ class BatchEmbeddings(Protocol):
         """All words that are read for a sentence."""
 
 
+@runtime_checkable
+class ContextEmbeddings(Protocol):
+    """Word-level embeddings that read contexts after a post's words, and can leave them unread."""
+
+    def embed_text(self, sentences: list[Sentence]) -> torch.Tensor:
+        """Word vectors (B, T, D) as the words alone give them; nothing is stored on the tokens."""
+
+
 def word_vectors(embeddings: TokenEmbeddings, sentences: list[Sentence], *, keep: bool = False) -> torch.Tensor:
     """Embeds a batch.
 

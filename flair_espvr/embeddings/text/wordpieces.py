@@ -111,11 +111,19 @@ def _fitting_parts(
             room = len(caption) if max_caption_tokens is None else max_caption_tokens
             if limit is not None:
                 room = min(room, limit - tokenizer.num_special_tokens_to_add(pair=True) - len(text))
-            caption.truncate(max(0, room))
+            caption.truncate(_without_last_separator(caption, max(0, room), tokenizer.sep_token_id))
             caption = caption if len(caption) > 0 else None
         if caption is None and limit is not None:
             text.truncate(max(0, limit - tokenizer.num_special_tokens_to_add(pair=False)))
         yield text, caption
+
+
+def _without_last_separator(caption: Encoding, room: int, separator: int | None) -> int:
+    """Of so many wordpieces those to keep, so that a cut between two contexts leaves no separator behind."""
+    if room < len(caption):
+        while room and caption.ids[room - 1] == separator:
+            room -= 1
+    return room
 
 
 def _unlimited(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:

@@ -102,6 +102,12 @@ class LinearChainCRF(torch.nn.Module):
         """Posterior probability of each label of each word, (B, T, L); zero where masked. Carries no gradient."""
         return self._posterior(emissions, mask).marginals.masked_fill(~mask.unsqueeze(-1), 0.0)
 
+    def marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
+        """As `label_probabilities` at the temperature 1, (B, T, L), with gradients for emissions and transitions."""
+        with torch.autocast(emissions.device.type, enabled=False):
+            posterior = posterior_chain(_clean(emissions, mask), mask, *self._chain())
+        return posterior.marginals.masked_fill(~mask.unsqueeze(-1), 0.0)
+
     @torch.no_grad()
     def span_probabilities(self, emissions: Tensor, mask: Tensor, spans: Spans) -> Tensor:
         """Posterior probability that exactly this typed span is tagged: neither shorter, nor longer, nor split.

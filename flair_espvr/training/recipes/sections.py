@@ -29,6 +29,9 @@ class ColumnCorpus(Section):
     test_file: str | None = "test.txt"
     images: Path | None = None
     captions: Path | None = None
+    tags: Path | None = None
+    ocr: Path | None = None
+    knowledge: Path | None = None
     label_type: str = "ner"
     label_name_map: dict[str, str] | None = None
 
@@ -36,14 +39,18 @@ class ColumnCorpus(Section):
 class TwitterCorpus(Section):
     """Arguments of `TWITTER_2015` and `TWITTER_2017`.
 
-    Without `folder`, the corpus is Flair's cached copy, downloaded once. Without `images` and `captions`, these are the
-    folder `images` and the file `captions.tsv` beside the posts, where there are such.
+    Without `folder`, the corpus is Flair's cached copy, downloaded once. Without `images`, `captions`, `tags`,
+    `ocr` and `knowledge`, these are the folder `images` and the files `captions.tsv`, `tags.tsv`, `ocr.tsv` and
+    `knowledge.tsv` beside the posts, where there are such.
     """
 
     type: Literal["twitter_2015", "twitter_2017"]
     folder: Path | None = None
     images: Path | None = None
     captions: Path | None = None
+    tags: Path | None = None
+    ocr: Path | None = None
+    knowledge: Path | None = None
     label_type: str = "ner"
     label_name_map: dict[str, str] | None = None
     allow_other_edition: bool = False
@@ -54,6 +61,7 @@ class CaptionedTransformer(Section):
 
     type: Literal["captioned_transformer"] = "captioned_transformer"
     model: str
+    contexts: tuple[Literal["caption", "tags", "ocr", "knowledge"], ...] = ("caption",)
     use_caption: bool = True
     max_caption_tokens: PositiveInt | None = None
 

@@ -247,3 +247,50 @@ def test_pooling_equals_a_loop(word_ids: list[list[int]], pooling: str) -> None:
                 "first_last": torch.cat([own[0], own[-1]]),
             }[pooling]
             torch.testing.assert_close(pooled[sentence, word], expected)
+
+
+def with_contexts(words: list[str], **contexts: str | list[str]) -> Sentence:
+    sentence = Sentence(words)
+    for key, value in contexts.items():
+        sentence.add_metadata(key, value)
+    return sentence
+
+
+def test_several_contexts_are_one_pair_with_separators_between(encoder: Path) -> None:
+    embeddings = CaptionedTransformerEmbeddings(str(encoder), contexts=("tags", "caption", "ocr"))
+    words = ["hi", "la"]
+    separator = embeddings.tokenizer.sep_token
+    post = with_contexts(words, caption=["a b", "", "a"], tags="dog", ocr="x y", knowledge="unread")
+    inputs, vectors = hugging_face(encoder, words, f"dog {separator} a b {separator} a {separator} x y")
+    tensors = embeddings.prepare_tensors([post])
+    assert tensors["input_ids"].tolist() == inputs["input_ids"].tolist()
+    torch.testing.assert_close(embeddings.embed_batch([post])[0], vectors)
+    assert embeddings.input_lengths([post]) == [inputs["input_ids"].shape[1]]
+    only_ocr = with_contexts(words, ocr="x y")
+    torch.testing.assert_close(embeddings.embed_batch([only_ocr])[0], hugging_face(encoder, words, "x y")[1])
+    torch.testing.assert_close(embeddings.embed_text([post])[0], hugging_face(encoder, words, None)[1])
+
+
+@pytest.mark.parametrize(
+    ("room", "kept"), [(6, "x y [SEP] z w"), (5, "x y [SEP] z w"), (4, "x y [SEP] z"), (3, "x y"), (2, "x y"), (1, "x")]
+)
+def test_the_last_context_is_cut_first_and_no_separator_is_left_behind(tiny_bert: Path, room: int, kept: str) -> None:
+    embeddings = CaptionedTransformerEmbeddings(str(tiny_bert), contexts=("tags", "ocr"), max_caption_tokens=room)
+    ids = embeddings.prepare_tensors([with_contexts(["a"], ocr="z w", tags="x y")])["input_ids"][0]
+    assert embeddings.tokenizer.convert_ids_to_tokens(ids) == ["[CLS]", "a", "[SEP]", *kept.split(), "[SEP]"]
+
+
+def test_contexts_are_saved_and_the_old_spelling_of_none_still_loads(tiny_bert: Path) -> None:
+    embeddings = CaptionedTransformerEmbeddings(str(tiny_bert), contexts=["ocr", "caption"])
+    state = embeddings.save_embeddings(use_state_dict=False)
+    assert load_embeddings(dict(state)).contexts == ("ocr", "caption")
+    del state["contexts"]
+    for use_caption, expected in ((True, ("caption",)), (False, ())):
+        loaded = load_embeddings({**state, "use_caption": use_caption})
+        assert (loaded.contexts, loaded.use_caption) == (expected, use_caption)
+
+
+@pytest.mark.parametrize("contexts", [("image",), ("ocr", "ocr"), "caption"])
+def test_contexts_that_are_none_are_named(tiny_bert: Path, contexts: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigurationError, match="expected some of caption, tags, ocr, knowledge, each once"):
+        CaptionedTransformerEmbeddings(str(tiny_bert), contexts=contexts)

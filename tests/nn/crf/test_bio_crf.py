@@ -323,3 +323,23 @@ def test_labels_keep_their_dashes_and_survive_pickling():
 def test_other_label_sets_are_refused(labels, message):
     with pytest.raises(ValueError, match=message):
         LinearChainCRF(labels)
+
+
+@LABEL_SETS
+def test_marginals_are_label_probabilities_with_gradients_and_without_the_temperature(labels):
+    crf, (emissions, mask) = make_crf(labels).double(), make_batch(labels)
+    emissions = emissions.double().requires_grad_()
+    expected = crf.label_probabilities(emissions, mask)
+    crf.temperature = 3.0
+    marginals = crf.marginals(emissions, mask)
+    torch.testing.assert_close(marginals, expected)
+    weights = torch.randn_like(marginals)
+    (gradient,) = torch.autograd.grad((weights * marginals).sum(), [emissions], retain_graph=True)
+    assert gradient[mask].abs().sum() > 0
+    assert not gradient[~mask].any()
+    step = 1e-2 * torch.randn_like(emissions)
+    ahead, behind = (crf.marginals(emissions + sign * step, mask) for sign in (1, -1))
+    difference = (weights * (ahead - behind)).sum() / 2
+    torch.testing.assert_close((gradient * step).sum().float(), difference.float(), rtol=2e-2, atol=1e-4)
+    of_parameters = torch.autograd.grad((weights * marginals).sum(), list(crf.parameters()))
+    assert all(one.isfinite().all() for one in of_parameters)

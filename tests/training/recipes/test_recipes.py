@@ -8,6 +8,7 @@ import pytest
 from flair.embeddings import WordEmbeddings
 
 from flair_espvr import ImageRegionEmbeddings, MultimodalCorpus
+from flair_espvr.data.metadata import CAPTION, CONTEXTS
 from flair_espvr.io.packaged import packaged_folder
 from flair_espvr.nn.config import ModelConfig
 from flair_espvr.training import build
@@ -25,7 +26,9 @@ POSTS = packaged_folder("resources") / "quickstart"
 def corpus() -> MultimodalCorpus:
     corpus = build.build_corpus(ColumnCorpus(folder=POSTS, images=POSTS / "images", captions=POSTS / "captions.tsv"))
     # Flair's own tagger ends in an IndexError on a type that it has not seen, so all splits are the same posts.
-    corpus._train = corpus._dev = corpus._test = list(corpus.train)[:8]
+    corpus._train = corpus._dev = corpus._test = posts = list(corpus.train)[:8]
+    for key in set(CONTEXTS) - {CAPTION}:
+        posts[0].add_metadata(key, "a dog")
     return corpus
 
 
