@@ -1,7 +1,9 @@
 """Flair models that tag entities from text and images."""
 
+from flair_espvr.models.adacan import AdaCANTagger
 from flair_espvr.models.espvr import ESPVRTagger
 from flair_espvr.models.files.model_card import ModelFacts
+from flair_espvr.models.gvatt import GVATTTagger
 from flair_espvr.models.ita import ITATagger
 from flair_espvr.models.maf import MAFTagger
 from flair_espvr.models.registry import list_models, register_model
@@ -13,7 +15,9 @@ DEFAULT_MODEL = "espvr"
 
 __all__ = [
     "DEFAULT_MODEL",
+    "AdaCANTagger",
     "ESPVRTagger",
+    "GVATTTagger",
     "ITATagger",
     "MAFTagger",
     "ModelFacts",
