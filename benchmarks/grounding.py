@@ -1,4 +1,4 @@
-"""Do pictures matter, and does positioning point at what a name stands for?
+"""Do pictures matter, to which system, and does positioning point at what a name stands for?
 
     python -m benchmarks.grounding CACHE
 
@@ -23,9 +23,10 @@ from flair.trainers import ModelTrainer
 
 from benchmarks.pointing import pointing
 from benchmarks.results import append_result, finished_results, mean_and_deviation
-from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegionEmbeddings, MultimodalCorpus
+from flair_espvr import CaptionedTransformerEmbeddings, ImageRegionEmbeddings, MultimodalCorpus
 from flair_espvr.data.metadata import IMAGE, IMAGE_ID
 from flair_espvr.io.packaged import efficientnet_lite0_checkpoint, minilm_folder
+from flair_espvr.models.registry import model_class
 from flair_espvr.training.build import encode_images
 from synthetic.scenes import BOXES, IMAGES, read_boxes, write_scenes
 
@@ -38,13 +39,15 @@ class Configuration:
 
     Attributes:
         pictures: what the row is called.
-        model: arguments of `ESPVRTagger`.
+        model: the model's own hyperparameters.
+        system: the model's name; `"espvr"` also takes the sizes of the command line.
         shuffled: give every post the picture of another post of its split, in training and in testing.
     """
 
     pictures: str
     model: Mapping[str, Any] = field(default_factory=dict)
     shuffled: bool = False
+    system: str = "espvr"
 
 
 CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
@@ -54,6 +57,13 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
         "all": Configuration("all regions", {"regions": "all"}),
         "hard": Configuration("positioned, hard", {"positioning": "hard"}),
         "straight_through": Configuration("positioned, straight-through", {"positioning": "straight_through"}),
+        "umt": Configuration("UMT", system="umt"),
+        "maf": Configuration("MAF", system="maf"),
+        "gvatt": Configuration("GVATT over BERT", system="gvatt"),
+        "gvatt_joint": Configuration("GVATT over BERT, joint attention", {"attention": "joint"}, system="gvatt"),
+        "adacan": Configuration("AdaCAN over BERT", system="adacan"),
+        "adacan_joint": Configuration("AdaCAN over BERT, joint attention", {"attention": "joint"}, system="adacan"),
+        "ita": Configuration("ITA, no contexts", system="ita"),
     }
 )
 
@@ -64,25 +74,25 @@ def run(
     """Train and test once.
 
     Returns:
-        `f1` and, where regions are positioned, the shares of `pointing`; all in percent.
+        `f1` and, where regions are positioned, the shares of `pointing`, all in percent; `step`, seconds of a training
+        step with its share of evaluations, `predict`, milliseconds a post, and `parameters`, millions without encoder.
     """
     flair.set_seed(seed)
     corpus = MultimodalCorpus(options.corpus, images=options.corpus / IMAGES)
     if configuration.shuffled:
         for split in (corpus.train, corpus.dev, corpus.test):
             shuffle_pictures(list(split), np.random.default_rng(seed))
-    tagger = ESPVRTagger(
+    kind = model_class(configuration.system)
+    sizes = {"window": options.window, "hidden_size": options.hidden_size, "num_layers": options.layers}
+    sizes["dropout"] = options.dropout
+    tagger = kind(
         CaptionedTransformerEmbeddings(options.encoder, fine_tune=True),
         corpus.make_label_dictionary("ner", add_unk=False),
         "ner",
         region_embeddings=regions,
-        positioning_spans="predicted",
-        window=options.window,
-        hidden_size=options.hidden_size,
-        num_layers=options.layers,
-        dropout=options.dropout,
-        **configuration.model,
+        **{**(sizes if configuration.system == "espvr" else {}), **configuration.model},
     )
+    start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         ModelTrainer(tagger, corpus).fine_tune(
             folder,
@@ -94,8 +104,20 @@ def run(
             create_file_logs=False,
             create_loss_file=False,
         )
+    steps = options.epochs * -(-len(list(corpus.train)) // options.batch_size)
+    step = (time.perf_counter() - start) / steps
     score = tagger.evaluate(corpus.test, gold_label_type="ner", mini_batch_size=options.batch_size).main_score
-    return {"f1": 100 * score, **pointing(tagger, list(corpus.test), read_boxes(options.corpus))}
+    posts = list(corpus.test)
+    start = time.perf_counter()
+    tagger.predict(posts, mini_batch_size=options.batch_size, label_name="timed")
+    result = {
+        "f1": 100 * score,
+        "step": step,
+        "predict": 1000 * (time.perf_counter() - start) / len(posts),
+        "parameters": sum(parameter.numel() for parameter in tagger.network.parameters()) / 1e6,
+    }
+    points = configuration.system == "espvr"
+    return result | (pointing(tagger, posts, read_boxes(options.corpus)) if points else {})
 
 
 def shuffle_pictures(sentences: Sequence[Sentence], rng: np.random.Generator) -> None:
@@ -117,12 +139,21 @@ def table(results: Iterable[Mapping[str, Any]]) -> str:
         "touching": "b_c touches the box",
         "entity": "entity's own b_c in the box",
         "window": "middle of its own window in the box",
+        "step": "s a step",
+        "predict": "ms a post",
+        "parameters": "million parameters",
     }
     lines = [f"| pictures used | seeds | {' | '.join(columns.values())} |", f"|---|---|{'---|' * len(columns)}"]
     for name, configuration in CONFIGURATIONS.items():
         rows = [result for result in results if result["configuration"] == name]
         if rows:
-            cells = [mean_and_deviation([row[column] for row in rows if column in row]) for column in columns]
+            cells = [
+                mean_and_deviation(
+                    [row[column] for row in rows if column in row],
+                    digits=2 if column in ("step", "predict", "parameters") else 1,
+                )
+                for column in columns
+            ]
             lines.append(f"| {configuration.pictures} | {len(rows)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -99,9 +99,13 @@ def test_the_table_has_a_row_for_each_configuration_that_was_run():
             "touching": 90.0,
             "entity": 81.0,
             "window": 40.0,
+            "step": 0.25,
+            "predict": 3.1,
+            "parameters": 1.5,
         },
     ]
     lines = table(results).splitlines()
-    assert lines[2] == "| none | 2 | 25.0 ± 7.1 | - | - | - | - |"
-    assert lines[3] == f"| {CONFIGURATIONS['hard'].pictures} | 1 | 70.0 | 80.0 | 90.0 | 81.0 | 40.0 |"
+    assert lines[2] == "| none | 2 | 25.0 ± 7.1 | - | - | - | - | - | - | - |"
+    figures = "70.0 | 80.0 | 90.0 | 81.0 | 40.0 | 0.25 | 3.10 | 1.50"
+    assert lines[3] == f"| {CONFIGURATIONS['hard'].pictures} | 1 | {figures} |"
     assert len(lines) == 4
