@@ -1,12 +1,13 @@
 """One contract for every registered model, on top of Flair's: a model that passes it is done."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from flair.data import Corpus, Sentence
+from flair.data import Corpus, Label, Sentence
 from flair.nn import Classifier
 from flair.trainers.plugins import TrainerPlugin
 
@@ -35,11 +36,17 @@ class Kill(TrainerPlugin):
             raise Killed
 
 
+def place_of(label: Label) -> list[Any]:
+    """Edges and score of a label's region; where weights lie in memory may change the last bits of a feature."""
+    region = label.metadata.get("region")
+    return [] if region is None else [pytest.approx(value, abs=2e-3) for value in asdict(region).values()]
+
+
 def found(tagger: Classifier[Sentence], posts: list[Sentence]) -> list[list[tuple[Any, ...]]]:
     tagger.predict(posts, label_name="found")
     return [
         [
-            (label.unlabeled_identifier, label.value, round(label.score, 5), str(label.metadata.get("region")))
+            (label.unlabeled_identifier, label.value, pytest.approx(label.score, abs=2e-3), place_of(label))
             for label in post.get_labels("found")
         ]
         for post in posts
@@ -99,8 +106,9 @@ def test_a_post_gets_what_it_gets_alone(name: str, trained: MultimodalTagger, po
     together = found(trained, posts)
     alone = [row for post in posts for row in found(trained, [post])]
     assert [[entity[:2] for entity in row] for row in alone] == [[entity[:2] for entity in row] for row in together]
-    for one, other in zip(alone, together, strict=True):
-        assert [entity[2] for entity in one] == pytest.approx([entity[2] for entity in other], abs=2e-3)
+    assert [[entity[2].expected for entity in row] for row in alone] == [
+        [entity[2] for entity in row] for row in together
+    ]
 
 
 def test_images_are_used_and_never_needed(
@@ -153,7 +161,7 @@ def test_odd_posts(name: str, trained: MultimodalTagger) -> None:
     odd[3].add_metadata("image", b"no image")
     odd[3].add_metadata("caption", "")
     for row in found(trained, odd):
-        assert all(0.0 <= score <= 1.0 for _, _, score, _ in row)
+        assert all(0.0 <= score.expected <= 1.0 for _, _, score, _ in row)
 
 
 def test_unknown_and_wrong_hyperparameters_are_named(name: str, build: Build) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from flair.data import Sentence
 from PIL import Image
 
@@ -88,7 +89,8 @@ def test_the_backbone_is_built_once_and_a_store_filled_by_all(
         together = list(threads.map(regions, range(40)))
     assert len(built) == 1
     for number, tensor in enumerate(together):
-        assert tensor.equal(region_embeddings.regions([post(3 * number + 1, pictures)]).regions)
+        expected = region_embeddings.regions([post(3 * number + 1, pictures)]).regions
+        torch.testing.assert_close(tensor, expected, rtol=2e-3, atol=2e-3)  # a last bit of float16
 
 
 def test_unreadable_images_leave_nothing_but_their_reason(

@@ -55,7 +55,7 @@ def test_three_planted_mistakes_are_all_reported_with_what_was_perhaps_meant(tmp
 @pytest.mark.parametrize(
     ("section", "expected"),
     [
-        ("model: {type: espvrr}", "model.type: expected one of 'espvr', "),
+        ("model: {type: espvrr}", "model.type: expected one of 'adacan', 'espvr', "),
         ("model: {type: sequence_tagger, window: 3}", "model.window: unknown key; known here: type, use_rnn"),
         ("embeddings: {type: stack, parts: [{type: words}]}", "embeddings.parts.0.vectors: missing"),
         ("training: {}", "training.learning_rate: missing"),
