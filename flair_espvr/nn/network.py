@@ -16,6 +16,17 @@ SPAN_LABELS = ("O", "B", "I")
 """Labels of a CRF that finds entities without their types."""
 
 
+def known_size(region_size: int | None) -> int:
+    """The size of the region vectors, for a network that cannot do without images.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if region_size is None:
+        raise ValueError("this network reads images, so region_size should be a number")
+    return region_size
+
+
 @dataclass(frozen=True)
 class NetworkOutput:
     """What one forward pass gives; a network whose losses need more has a subclass of its own.

@@ -12,7 +12,7 @@ from flair_espvr.nn.features import ImageFeatures
 from flair_espvr.nn.layers.additive_attention import AdditiveAttention
 from flair_espvr.nn.layers.bilstm import BiLSTM
 from flair_espvr.nn.layers.gate import Gate, mix
-from flair_espvr.nn.network import Network, NetworkOutput
+from flair_espvr.nn.network import Network, NetworkOutput, known_size
 
 
 class AdaCANConfig(ModelConfig):
@@ -41,8 +41,7 @@ class AdaCANNetwork(Network[NetworkOutput]):
 
     def __init__(self, config: AdaCANConfig, *, word_size: int, region_size: int | None, labels: Sequence[str]) -> None:
         super().__init__(labels=labels)
-        if region_size is None:
-            raise ValueError("AdaCAN reads images, so region_size should be a number")
+        region_size = known_size(region_size)
         self.config = config
         self.region_size = region_size
         size, text_size = config.hidden_size, config.recurrent_size or word_size

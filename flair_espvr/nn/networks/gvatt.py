@@ -13,7 +13,7 @@ from flair_espvr.nn.layers.additive_attention import AdditiveAttention
 from flair_espvr.nn.layers.bilstm import BiLSTM
 from flair_espvr.nn.layers.gate import Gate
 from flair_espvr.nn.layers.pooling import masked_mean
-from flair_espvr.nn.network import Network, NetworkOutput
+from flair_espvr.nn.network import Network, NetworkOutput, known_size
 
 
 class GVATTConfig(ModelConfig):
@@ -42,8 +42,7 @@ class GVATTNetwork(Network[NetworkOutput]):
 
     def __init__(self, config: GVATTConfig, *, word_size: int, region_size: int | None, labels: Sequence[str]) -> None:
         super().__init__(labels=labels)
-        if region_size is None:
-            raise ValueError("GVATT reads images, so region_size should be a number")
+        region_size = known_size(region_size)
         self.config = config
         size = config.hidden_size or word_size
         self.size = size

@@ -15,7 +15,7 @@ from flair_espvr.nn.layers.contrast import info_nce, swapped_pairs
 from flair_espvr.nn.layers.cross_modal import CrossModalLayer
 from flair_espvr.nn.layers.gate import Gate
 from flair_espvr.nn.layers.pooling import masked_mean
-from flair_espvr.nn.network import Network, NetworkOutput
+from flair_espvr.nn.network import Network, NetworkOutput, known_size
 
 
 class MAFConfig(ModelConfig):
@@ -78,8 +78,7 @@ class MAFNetwork(Network[MAFOutput]):
 
     def __init__(self, config: MAFConfig, *, word_size: int, region_size: int | None, labels: Sequence[str]) -> None:
         super().__init__(labels=labels)
-        if region_size is None:
-            raise ValueError("MAF reads images, so region_size should be a number")
+        region_size = known_size(region_size)
         self.config = config
         require_heads(word_size, config.num_heads, name="the size of the word vectors")
         self.dropout = torch.nn.Dropout(config.dropout)

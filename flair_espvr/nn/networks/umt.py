@@ -12,7 +12,7 @@ from flair_espvr.nn.crf.bio_crf import LinearChainCRF
 from flair_espvr.nn.features import ImageFeatures
 from flair_espvr.nn.layers.fusion import GatedFusion
 from flair_espvr.nn.layers.self_attention import SelfAttentionStack
-from flair_espvr.nn.network import SPAN_LABELS, Network, NetworkOutput
+from flair_espvr.nn.network import SPAN_LABELS, Network, NetworkOutput, known_size
 
 
 class UMTConfig(ModelConfig):
@@ -55,8 +55,7 @@ class UMTNetwork(Network[UMTOutput]):
 
     def __init__(self, config: UMTConfig, *, word_size: int, region_size: int | None, labels: Sequence[str]) -> None:
         super().__init__(labels=labels)
-        if region_size is None:
-            raise ValueError("UMT reads images, so region_size should be a number")
+        region_size = known_size(region_size)
         self.config = config
         size = config.hidden_size or word_size
         require_heads(size, config.num_heads)
