@@ -34,8 +34,9 @@ def info_nce(first: Tensor, second: Tensor, present: Tensor, *, temperature: flo
 def swapped_pairs(present: Tensor, *, count: int, negatives: int) -> tuple[Tensor, Tensor]:
     """Whose image each post is shown where some posts are to be shown one that is not their own.
 
-    Of the last N posts that have an image, the first half changes images with the second half. N is `negatives`
-    where more posts than that have one; of fewer, half are swapped, rounded down to pairs.
+    Of the last N posts that have an image, the first half changes images with the second half. N is `negatives`, but
+    no more than a quarter of these posts, rounded down to pairs: who is shown the wrong image too often learns to
+    look at none.
 
     Args:
         present: (B,) bool, True for posts that have an image.
@@ -45,7 +46,7 @@ def swapped_pairs(present: Tensor, *, count: int, negatives: int) -> tuple[Tenso
     Returns:
         For each post the one whose image it is shown, (B,) long, and whether that is another, (B,) bool.
     """
-    swapped = negatives if count > negatives else 2 * (count // 4)
+    swapped = min(negatives, 2 * (count // 8))
     posts = torch.arange(len(present), device=present.device)
     last = present.to(torch.uint8).argsort(descending=True, stable=True)[count - swapped : count]
     shown = posts.index_copy(0, last, last.roll(swapped // 2))

@@ -28,7 +28,7 @@ class MAFConfig(ModelConfig):
     """On the word vectors and in the cross-modal layer."""
 
     negatives: Annotated[int, Field(ge=0, multiple_of=2)] = 16
-    """Posts of a training batch that are shown another's image; of so few posts with images or fewer, half."""
+    """Posts of a training batch that are shown another's image, but no more than a quarter of those with images."""
 
     alignment_temperature: PositiveFloat = 0.179
     """Tau: what cosines are divided by in the alignment."""

@@ -10,11 +10,11 @@ from flair_espvr.nn.features import ImageFeatures
 from flair_espvr.nn.networks.maf import MAFConfig, MAFNetwork
 
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
-POSTS, WORDS, WORD_SIZE, REGION_SIZE, GRID = 6, 5, 8, 7, (2, 3)
-LENGTHS = (WORDS, 3, 1, 2, 4, 3)
-PRESENT = [True, False, True, True, True, False]
-SWAPPED = {3: 4, 4: 3}
-"""Of four posts with images the last two change them."""
+POSTS, WORDS, WORD_SIZE, REGION_SIZE, GRID = 10, 5, 8, 7, (2, 3)
+LENGTHS = (WORDS, 3, 1, 2, 4, 3, 2, 1, 2, 4)
+PRESENT = [True, False, True, True, True, False, True, True, True, True]
+SWAPPED = {8: 9, 9: 8}
+"""Of eight posts with images the last two change them."""
 TAGS = torch.zeros(POSTS, WORDS, dtype=torch.long)
 TAGS[:, 0] = 1
 TAGS[0, 1], TAGS[4, 2] = 2, 3
@@ -116,11 +116,11 @@ def test_emissions_losses_and_gradients(network: MAFNetwork, inputs: Inputs, tra
 
 
 def test_in_training_the_tagger_reads_the_image_that_was_swapped_in(network: MAFNetwork, inputs: Inputs) -> None:
-    """Of the four posts with images the last two, 3 and 4, are shown each other's; alone, each is shown its own."""
+    """Of the eight posts with images the last two, 8 and 9, are shown each other's; alone, each is shown its own."""
     words, mask, images = inputs
     changed = images.regions.clone()
-    changed[4] += 1
-    for training, moved in ((True, [3]), (False, [4])):
+    changed[9] += 1
+    for training, moved in ((True, [8]), (False, [9])):
         network.train(training)
         before = network(words, mask, images).emissions
         after = network(words, mask, replace(images, regions=changed)).emissions
