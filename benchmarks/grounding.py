@@ -3,14 +3,18 @@
     python -m benchmarks.grounding CACHE
 
 Draws the corpus of `synthetic.scenes` into the folder CACHE, encodes its pictures once, trains a tagger for every
-configuration and seed, and prints one Markdown table. Finished runs are kept in `CACHE/results.jsonl`, one JSON line
-each: a run that was killed is done again, one that ended is not. Chance is a span-F1 of about 25.
+configuration and seed, each in a process of its own, and prints one Markdown table. Finished runs are kept in
+`CACHE/results.jsonl`, one JSON line each: a run that was killed is done again, one that ended is not. Chance is a
+span-F1 of about 25.
 """
 
 import argparse
+import multiprocessing
+import resource
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +22,7 @@ from typing import Any
 
 import flair
 import numpy as np
+import torch
 from flair.data import Sentence
 from flair.trainers import ModelTrainer
 
@@ -50,13 +55,16 @@ class Configuration:
     system: str = "espvr"
 
 
+PAPER: Mapping[str, Any] = MappingProxyType({"window_placement": "paper"})
+
 CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
     {
         "none": Configuration("none", {"regions": "none"}),
-        "shuffled": Configuration("shuffled between posts, positioned", shuffled=True),
+        "shuffled": Configuration("shuffled between posts, positioned", PAPER, shuffled=True),
         "all": Configuration("all regions", {"regions": "all"}),
-        "hard": Configuration("positioned, hard", {"positioning": "hard"}),
-        "straight_through": Configuration("positioned, straight-through", {"positioning": "straight_through"}),
+        "hard": Configuration("positioned, hard", {**PAPER, "positioning": "hard"}),
+        "straight_through": Configuration("positioned, straight-through", PAPER),
+        "centered": Configuration("positioned, straight-through, centered", {"window_placement": "centered"}),
         "umt": Configuration("UMT", system="umt"),
         "maf": Configuration("MAF", system="maf"),
         "gvatt": Configuration("GVATT over BERT", system="gvatt"),
@@ -68,16 +76,17 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
 )
 
 
-def run(
-    configuration: Configuration, seed: int, regions: ImageRegionEmbeddings, options: argparse.Namespace
-) -> dict[str, Any]:
-    """Train and test once.
+def run(configuration: Configuration, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Train and test once, in a process that has done nothing else.
 
     Returns:
         `f1` and, where regions are positioned, the shares of `pointing`, all in percent; `step`, seconds of a training
-        step with its share of evaluations, `predict`, milliseconds a post, and `parameters`, millions without encoder.
+        step with its share of evaluations, `predict`, milliseconds a post, `parameters`, millions without encoder, and
+        `memory`, the most that the process had of the machine's, in MiB.
     """
+    torch.set_num_threads(options.threads)
     flair.set_seed(seed)
+    regions = regions_of(options)
     corpus = MultimodalCorpus(options.corpus, images=options.corpus / IMAGES)
     if configuration.shuffled:
         for split in (corpus.train, corpus.dev, corpus.test):
@@ -115,9 +124,20 @@ def run(
         "step": step,
         "predict": 1000 * (time.perf_counter() - start) / len(posts),
         "parameters": sum(parameter.numel() for parameter in tagger.network.parameters()) / 1e6,
+        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
     points = configuration.system == "espvr"
     return result | (pointing(tagger, posts, read_boxes(options.corpus)) if points else {})
+
+
+def regions_of(options: argparse.Namespace) -> ImageRegionEmbeddings:
+    """The regions of the drawn pictures, each computed once for all runs."""
+    return ImageRegionEmbeddings(
+        options.backbone,
+        checkpoint=options.checkpoint,
+        image_size=options.image_size,
+        store=options.cache / f"regions-{options.backbone}-{options.image_size}",
+    )
 
 
 def shuffle_pictures(sentences: Sequence[Sentence], rng: np.random.Generator) -> None:
@@ -142,6 +162,7 @@ def table(results: Iterable[Mapping[str, Any]]) -> str:
         "step": "s a step",
         "predict": "ms a post",
         "parameters": "million parameters",
+        "memory": "peak memory in MiB",
     }
     lines = [f"| pictures used | seeds | {' | '.join(columns.values())} |", f"|---|---|{'---|' * len(columns)}"]
     for name, configuration in CONFIGURATIONS.items():
@@ -150,7 +171,7 @@ def table(results: Iterable[Mapping[str, Any]]) -> str:
             cells = [
                 mean_and_deviation(
                     [row[column] for row in rows if column in row],
-                    digits=2 if column in ("step", "predict", "parameters") else 1,
+                    digits={"step": 2, "predict": 2, "parameters": 2, "memory": 0}.get(column, 1),
                 )
                 for column in columns
             ]
@@ -165,14 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.corpus = options.cache / f"scenes-{options.train}-{options.test}-{options.typed_share:g}"
     if not (options.corpus / BOXES).exists():
         write_scenes(options.corpus, train=options.train, test=options.test, typed_share=options.typed_share)
-    regions = ImageRegionEmbeddings(
-        options.backbone,
-        checkpoint=options.checkpoint,
-        image_size=options.image_size,
-        store=options.cache / f"regions-{options.backbone}-{options.image_size}",
-    )
     corpus = MultimodalCorpus(options.corpus, images=options.corpus / IMAGES)
-    encode_images(list(corpus.get_all_sentences()), regions)
+    encode_images(list(corpus.get_all_sentences()), regions_of(options))
     runs_apart = ("cache", "corpus", "seeds", "configurations", "encoder", "checkpoint")
     settings = {name: value for name, value in vars(options).items() if name not in runs_apart}
     settings |= {name: Path(getattr(options, name)).name for name in ("encoder", "checkpoint")}
@@ -183,7 +198,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if any(wanted.items() <= row.items() for row in finished_results(results, settings)):
                 continue
             start = time.monotonic()
-            row = {**wanted, **run(CONFIGURATIONS[name], seed, regions, options)}
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+                row = {**wanted, **process.submit(run, CONFIGURATIONS[name], seed, options).result()}
             row["seconds"] = round(time.monotonic() - start)
             append_result(results, row, settings)
     print(table(finished_results(results, settings)))
@@ -214,6 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--hidden-size", type=int, default=256)
     add("--layers", type=int, default=1, help="self-attention layers over the words")
     add("--dropout", type=float, default=0.2)
+    add("--threads", type=int, default=torch.get_num_threads(), help="of the processor, a run")
     add("--batch-size", type=int, default=16)
     add("--learning-rate", type=float, default=5e-5, help="of the text encoder")
     add("--decoder-learning-rate", type=float, default=5e-4, help="of everything else")

@@ -102,10 +102,11 @@ def test_the_table_has_a_row_for_each_configuration_that_was_run():
             "step": 0.25,
             "predict": 3.1,
             "parameters": 1.5,
+            "memory": 2048.3,
         },
     ]
     lines = table(results).splitlines()
-    assert lines[2] == "| none | 2 | 25.0 ± 7.1 | - | - | - | - | - | - | - |"
-    figures = "70.0 | 80.0 | 90.0 | 81.0 | 40.0 | 0.25 | 3.10 | 1.50"
+    assert lines[2] == "| none | 2 | 25.0 ± 7.1 | - | - | - | - | - | - | - | - |"
+    figures = "70.0 | 80.0 | 90.0 | 81.0 | 40.0 | 0.25 | 3.10 | 1.50 | 2048"
     assert lines[3] == f"| {CONFIGURATIONS['hard'].pictures} | 1 | {figures} |"
     assert len(lines) == 4
