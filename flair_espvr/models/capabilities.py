@@ -1,13 +1,14 @@
 """What some taggers can and others cannot, so that whoever uses one asks for the ability and not for a class."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from flair.data import Sentence
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from flair_espvr.embeddings.image.regions import ImageRegionEmbeddings
+from flair_espvr.nn.config import ModelConfig
 
 
 @runtime_checkable
@@ -31,6 +32,8 @@ class Calibratable(Protocol):
 @runtime_checkable
 class HasHyperparameters(Protocol):
     """A tagger that names the plain values it was built with."""
+
+    config_class: ClassVar[type[ModelConfig]]
 
     def hyperparameters(self) -> dict[str, Any]:
         """Keyword arguments of the constructor."""

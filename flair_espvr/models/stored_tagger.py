@@ -2,7 +2,7 @@
 
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from flair.data import Dictionary, Sentence
 from flair.embeddings import TokenEmbeddings
@@ -26,6 +26,7 @@ from flair_espvr.models.files.embedding_state import rebuild
 from flair_espvr.models.files.export import push, read_pretrained, write_pretrained
 from flair_espvr.models.files.model_card import ModelFacts
 from flair_espvr.models.registry import model_of_class
+from flair_espvr.nn.config import ModelConfig
 
 
 class StoredTagger(Classifier[Sentence]):
@@ -35,6 +36,7 @@ class StoredTagger(Classifier[Sentence]):
     label dictionary, the constructor's plain arguments and the weights.
     """
 
+    config_class: ClassVar[type[ModelConfig]]
     embeddings: TokenEmbeddings
     label_dictionary: Dictionary
     region_embeddings: ImageRegionEmbeddings | None
@@ -151,6 +153,6 @@ class StoredTagger(Classifier[Sentence]):
                 label_dictionary=from_plain(state["label_dictionary"]),
                 label_type=state["label_type"],
                 region_embeddings=region_embeddings,
-                **state["hyperparameters"],
+                **{**cls.config_class.meant_before, **state["hyperparameters"]},
                 **kwargs,
             )

@@ -5,7 +5,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, ClassVar
+from typing import Any
 
 import flair
 import torch
@@ -55,8 +55,6 @@ class MultimodalTagger(StoredTagger):
         config: This tagger's hyperparameters.
         last_losses: Mean over the posts of the last training batch, by term of the loss, without weights.
     """
-
-    config_class: ClassVar[type[ModelConfig]]
 
     def __init__(
         self,

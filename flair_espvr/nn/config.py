@@ -1,6 +1,7 @@
 """The hyperparameters of a model, in one place: its network, its files and its recipes read them here."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import Self
@@ -34,7 +35,13 @@ class ModelConfig(BaseModel):
 
     A model's config names each hyperparameter once, with its type, its bounds and the paper's value as default. A
     docstring under a field says what it is. Keys that it does not know are errors.
+
+    Attributes:
+        meant_before: For a field that the first files did not have, and whose default is not what the model did then:
+            what it did.
     """
+
+    meant_before: ClassVar[Mapping[str, Any]] = {}
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), use_attribute_docstrings=True)
 

@@ -2,9 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+Placement = Literal["centered", "paper"]
+"""Where a window lies: with b_c in its middle, or from the smaller row and column of b_c and b_l on."""
 
 # How strongly the straight-through gradient of `straight_through_weights` moves the position, as a share of R. The
 # paper has no such gradient; a tenth is what worked best in our experiments.
@@ -40,15 +44,21 @@ def window_size(grid: tuple[int, int], window: int) -> tuple[int, int]:
 
 
 def position_regions(
-    entities: Tensor, entity_mask: Tensor, regions: Tensor, *, grid: tuple[int, int], window: int
+    entities: Tensor,
+    entity_mask: Tensor,
+    regions: Tensor,
+    *,
+    grid: tuple[int, int],
+    window: int,
+    placement: Placement = "paper",
 ) -> RegionPositions:
     """Position one window per sentence, from all its entities together (paper 3.3, Eqs. 1-2).
 
     b_c is the region with the largest relevance summed over the entities. Its neighbours are the other regions less
-    than `window` rows and columns away, and b_l is the neighbour with the largest attention score from b_c. The window
-    starts at the smaller row and the smaller column of the two and is moved inward where it would leave the grid, so
-    it always holds both. Among equal scores the region with the lowest number wins, on every
-    device.
+    than `window` rows and columns away, and b_l is the neighbour with the largest attention score from b_c. The paper's
+    window starts at the smaller row and the smaller column of the two, so it holds both; a centered one has b_c in its
+    middle, one row and column nearer to the start where it is of even size. Either is moved inward where it would leave
+    the grid. Among equal scores the region with the lowest number wins, on every device.
 
     Args:
         entities: Entity features e_i, (B, M, D); M may be 0.
@@ -56,6 +66,7 @@ def position_regions(
         regions: Region features b_1 ... b_R in row-major order, (B, R, D).
         grid: Rows and columns of regions, with rows * columns = R.
         window: Edge of the window in regions (the paper's alpha), at least 1; what exceeds the grid is cut off.
+        placement: `"paper"`, or `"centered"`, which the paper does not have.
 
     Raises:
         ValueError: If `grid` does not multiply to R or `window` is below 1.
@@ -63,12 +74,18 @@ def position_regions(
     _check_grid(regions, grid, window)
     scores = _relevance(entities, entity_mask, regions)
     summed = scores.sum(dim=1, keepdim=True)  # (B, 1, R), Eq. 2
-    windows = _place_windows(summed, entity_mask.any(dim=1, keepdim=True), regions, grid, window)
+    windows = _place_windows(summed, entity_mask.any(dim=1, keepdim=True), regions, grid, window, placement)
     return RegionPositions(*windows, scores)
 
 
 def position_each_entity(
-    entities: Tensor, entity_mask: Tensor, regions: Tensor, *, grid: tuple[int, int], window: int
+    entities: Tensor,
+    entity_mask: Tensor,
+    regions: Tensor,
+    *,
+    grid: tuple[int, int],
+    window: int,
+    placement: Placement = "paper",
 ) -> RegionPositions:
     """Position one window per entity, as `position_regions` does for a sentence with that entity alone.
 
@@ -80,7 +97,7 @@ def position_each_entity(
     """
     _check_grid(regions, grid, window)
     scores = _relevance(entities, entity_mask, regions)
-    windows = _place_windows(scores, entity_mask, regions, grid, window)
+    windows = _place_windows(scores, entity_mask, regions, grid, window, placement)
     return RegionPositions(*windows, scores.flatten(0, 1).unsqueeze(1))
 
 
@@ -135,7 +152,7 @@ def _first_maximum(values: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _place_windows(
-    relevance: Tensor, present: Tensor, regions: Tensor, grid: tuple[int, int], window: int
+    relevance: Tensor, present: Tensor, regions: Tensor, grid: tuple[int, int], window: int, placement: Placement
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Place N windows on each picture.
 
@@ -161,8 +178,11 @@ def _place_windows(
     nearest = _first_maximum(affinity.masked_fill(~is_neighbour, -torch.inf))
     neighbour = torch.where(is_neighbour.any(dim=-1), nearest, center)
 
-    top = torch.minimum(row[center], row[neighbour]).clamp(max=rows - height)
-    left = torch.minimum(column[center], column[neighbour]).clamp(max=columns - width)
+    if placement == "paper":
+        top, left = torch.minimum(row[center], row[neighbour]), torch.minimum(column[center], column[neighbour])
+    else:
+        top, left = row[center] - (height - 1) // 2, column[center] - (width - 1) // 2
+    top, left = top.clamp(0, rows - height), left.clamp(0, columns - width)
     below, beyond = row - top.unsqueeze(-1), column - left.unsqueeze(-1)  # (B, N, R)
     inside = (below >= 0) & (below < height) & (beyond >= 0) & (beyond < width)
 

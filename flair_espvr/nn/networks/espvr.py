@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from flair_espvr.nn.crf.bio_crf import LinearChainCRF
 from flair_espvr.nn.features import ImageFeatures
 from flair_espvr.nn.layers.fusion import GatedFusion, select_regions
 from flair_espvr.nn.layers.positioning import (
+    Placement,
     RegionPositions,
     position_each_entity,
     position_regions,
@@ -29,6 +30,8 @@ from flair_espvr.nn.network import SPAN_LABELS, Network, NetworkOutput
 class ESPVRConfig(ModelConfig):
     """Hyperparameters of ESPVR; the defaults are the paper's where it prints them."""
 
+    meant_before: ClassVar[Mapping[str, Any]] = {"window_placement": "paper"}
+
     regions: Literal["positioned", "all", "none"] = "positioned"
     """`"positioned"` (the paper), `"all"` (the whole image) or `"none"` (text and caption only)."""
 
@@ -41,6 +44,9 @@ class ESPVRConfig(ModelConfig):
 
     window: PositiveInt = 8
     """Edge of the positioned window, in regions (the paper's alpha, which it does not print)."""
+
+    window_placement: Placement = "centered"
+    """`"centered"` on b_c, or from the smaller row and column of b_c and b_l on (`"paper"`), with b_c in a corner."""
 
     hidden_size: PositiveInt = 512
     """D."""
@@ -184,15 +190,18 @@ class ESPVRNetwork(Network[ESPVROutput]):
             raise ValueError("this output has no regions: the network was built or called without images")
         entity_mask = spans.mask & images.present[:, None]
         features = span_features(output.text, spans)
-        return position_each_entity(features, entity_mask, output.regions, grid=images.grid, window=self.config.window)
+        return position_each_entity(features, entity_mask, output.regions, **self._window(images))
 
     def _position(
         self, text: Tensor, spans: Spans, regions: Tensor, images: ImageFeatures
     ) -> tuple[Tensor, Tensor, RegionPositions]:
         """The positioned regions v (B, V, D), which of them exist (B, V), and their positions (paper 3.3, VRP)."""
         entity_mask = spans.mask & images.present[:, None]
-        window = self.config.window
-        positions = position_regions(span_features(text, spans), entity_mask, regions, grid=images.grid, window=window)
+        positions = position_regions(span_features(text, spans), entity_mask, regions, **self._window(images))
         if self.config.positioning == "straight_through" and self.training:
             regions = regions * straight_through_weights(positions, entity_mask)[:, :, None]
-        return *select_regions(regions, positions.mask, math.prod(window_size(images.grid, window))), positions
+        cells = math.prod(window_size(images.grid, self.config.window))
+        return *select_regions(regions, positions.mask, cells), positions
+
+    def _window(self, images: ImageFeatures) -> dict[str, Any]:
+        return {"grid": images.grid, "window": self.config.window, "placement": self.config.window_placement}

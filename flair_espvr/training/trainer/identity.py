@@ -64,8 +64,18 @@ def _model(model: Model[Sentence]) -> dict[str, Any]:
     return {
         "class": _name(type(model)),
         "labels": None if labels is None else labels.get_items(),
-        "hyperparameters": _plain(model.hyperparameters()) if isinstance(model, HasHyperparameters) else {},
+        "hyperparameters": _hyperparameters(model) if isinstance(model, HasHyperparameters) else {},
         "shapes": {name: list(value.shape) for name, value in model.state_dict().items()},
+    }
+
+
+def _hyperparameters(model: HasHyperparameters) -> dict[str, Any]:
+    """Without those that a training of before they existed had all the same: it goes on."""
+    before = model.config_class.meant_before
+    return {
+        name: _plain(value)
+        for name, value in model.hyperparameters().items()
+        if name not in before or value != before[name]
     }
 
 

@@ -17,7 +17,7 @@ def first_index_of_maximum(values):
     return max(range(len(values)), key=lambda index: (values[index], -index))
 
 
-def position_slowly(entities, regions, rows, columns, window):
+def position_slowly(entities, regions, rows, columns, window, placement="paper"):
     """Paper 3.3 for one sentence, on lists of floats: (center, neighbour, top, left, window cells) or None."""
     if not entities:
         return None
@@ -45,6 +45,12 @@ def position_slowly(entities, regions, rows, columns, window):
 
     top = min(center // columns, neighbour // columns)
     left = min(center % columns, neighbour % columns)
+    if placement == "centered":  # as many rows before b_c as after it, one fewer where the window's edge is even
+        top, left = center // columns, center % columns
+        for _ in range((min(window, rows) - 1) // 2):
+            top = max(top - 1, 0)
+        for _ in range((min(window, columns) - 1) // 2):
+            left = max(left - 1, 0)
     while top > 0 and top + window > rows:
         top -= 1
     while left > 0 and left + window > columns:
@@ -81,20 +87,22 @@ def as_row(positions, row):
     return center, neighbour, top, left, cells
 
 
+@pytest.mark.parametrize("placement", ["paper", "centered"])
 @pytest.mark.parametrize("tied", [False, True], ids=["distinct", "tied"])
 @pytest.mark.parametrize("window", WINDOWS)
-def test_equals_the_loop_of_the_paper(window, tied):
+def test_equals_the_loop_of_the_paper(window, tied, placement):
     for seed, grid in enumerate(GRIDS):
         entities, entity_mask, regions = random_batch(100 * window + seed, grid, tied=tied)
-        positions = position_regions(entities, entity_mask, regions, grid=grid, window=window)
-        each = position_each_entity(entities, entity_mask, regions, grid=grid, window=window)
+        sizes = {"grid": grid, "window": window, "placement": placement}
+        positions = position_regions(entities, entity_mask, regions, **sizes)
+        each = position_each_entity(entities, entity_mask, regions, **sizes)
         for row in range(len(entities)):
             present = entities[row][entity_mask[row]].tolist()
-            expected = position_slowly(present, regions[row].tolist(), *grid, window)
+            expected = position_slowly(present, regions[row].tolist(), *grid, window, placement)
             assert as_row(positions, row) == expected
             for index, exists in enumerate(entity_mask[row].tolist()):
                 alone = [entities[row, index].tolist()] if exists else []
-                expected = position_slowly(alone, regions[row].tolist(), *grid, window)
+                expected = position_slowly(alone, regions[row].tolist(), *grid, window, placement)
                 assert as_row(each, row * entity_mask.shape[1] + index) == expected
 
 
@@ -121,6 +129,16 @@ def test_the_window_holds_center_and_neighbour_and_fits_the_grid(rows, columns, 
     has_neighbour = window > 1 and rows * columns > 1
     assert ((positions.neighbour != positions.center) == has_neighbour).all()
     torch.testing.assert_close(positions.scores.sum(dim=-1), torch.ones(2, 3))
+
+
+def test_a_centered_window_lies_around_b_c():
+    entities, entity_mask, regions = random_batch(3, (12, 12), tied=False)
+    positions = position_regions(entities, entity_mask, regions, grid=(12, 12), window=5, placement="centered")
+    row, column = positions.center // 12, positions.center % 12
+    inner = (row >= 2) & (row < 10) & (column >= 2) & (column < 10) & entity_mask.any(dim=1)
+    assert inner.sum() > 3
+    assert torch.equal(positions.top[inner] + 2, row[inner])
+    assert torch.equal(positions.left[inner] + 2, column[inner])
 
 
 def test_masked_entities_have_no_score_and_no_say():

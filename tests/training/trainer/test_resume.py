@@ -27,11 +27,14 @@ from tqdm import tqdm
 from flair_espvr import ESPVRTagger
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
 from flair_espvr.io import atomic as files
+from flair_espvr.training.trainer.identity import differences, run_identity
 from flair_espvr.training.trainer.resume import ResumableTrainer
 from flair_espvr.training.trainer.resume_plugin import STATE_FILE
+from flair_espvr.training.trainer.training_state import TrainingState
 
 Model: TypeAlias = Classifier[Sentence]
 BuildModel = Callable[[], Model]
+KEPT = Path(__file__).parents[2] / "kept"
 FORK = multiprocessing.get_context("fork")
 
 EVENTS = sorted(ModelTrainer.valid_events - {"metric_recorded", "training_interrupt", "_training_exception"})
@@ -307,6 +310,21 @@ def test_the_state_of_another_training_is_refused(
     refused(trainer(notes={"seed": 2}), begun, r"notes\.seed: 'absent', now 2")
     fewer = Corpus(train=list(corpus.train)[1:], dev=corpus.dev, test=corpus.test)
     refused(trainer(fewer), begun, r"data\.train: ")
+
+
+def test_a_hyperparameter_that_came_later_is_what_the_model_did_before(build: Callable[..., ESPVRTagger]) -> None:
+    before = TrainingState.read(KEPT / "unfinished" / "training-state.pt").identity["model"]["hyperparameters"]
+    assert "window_placement" not in before
+    known = {"hidden_size": 16, "num_heads": 2, "num_layers": 1, "dropout": 0.1, "window": 1, "regions": "none"}
+    assert known.items() <= before.items()
+    corpus: Corpus[Sentence] = Corpus(train=[Sentence("a")], sample_missing_splits=False)
+
+    def found(placement: str) -> list[str]:
+        identity = run_identity(build(**known, window_placement=placement), corpus, {"plugins": []}, {})
+        return list(differences(before, identity["model"]["hyperparameters"]))
+
+    assert found("paper") == []
+    assert found("centered") == ["window_placement: 'absent', now 'centered'"]
 
 
 def test_a_damaged_older_or_hostile_state_is_refused(
