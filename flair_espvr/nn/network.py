@@ -46,7 +46,8 @@ Output = TypeVar("Output", bound=NetworkOutput)
 class Network(torch.nn.Module, ABC, Generic[Output]):
     """Base of the networks: tensors in, emissions and named losses out; it knows nothing of Flair.
 
-    A subclass builds its layers in its constructor, `tag_crf` among them, and implements `forward` and `losses`.
+    A subclass builds its layers in its constructor, `tag_crf` among them, implements `forward`, and adds to `losses`
+    what terms it has besides.
 
     Its constructor takes the model's config, and by name `word_size` (D_enc), `region_size` (Dv; None where no images
     are given) and `labels`.
@@ -79,9 +80,8 @@ class Network(torch.nn.Module, ABC, Generic[Output]):
             inputs: What else the model's tagger gives to its network.
         """
 
-    @abstractmethod
-    def losses(self, output: Output, tags: Tensor) -> Mapping[str, Tensor]:
-        """The terms of the loss by name, without their weights.
+    def losses(self, output: Output, tags: Tensor) -> dict[str, Tensor]:
+        """The terms of the loss by name, without their weights: `"tags"`, the tag CRF's negative log-likelihoods.
 
         Args:
             output: Of `forward` on the same posts.
@@ -91,6 +91,7 @@ class Network(torch.nn.Module, ABC, Generic[Output]):
             For each term either one loss for each post, (B,), or the batch's mean over its posts, (): terms that
             compare the posts of a batch are of the second kind.
         """
+        return {"tags": self.tag_crf.loss(output.emissions, tags, output.mask)}
 
     @property
     def loss_weights(self) -> Mapping[str, float]:

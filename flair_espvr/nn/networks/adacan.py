@@ -1,6 +1,6 @@
 """The AdaCAN network: adaptive co-attention of words and regions (Zhang et al., AAAI 2018)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -80,7 +80,3 @@ class AdaCANNetwork(Network[NetworkOutput]):
         fused = mix(self.fusion_gate(visual, textual), visual, textual)  # m (B, T or 1, k)
         filtered = self.filtration_gate(text, fused) * torch.tanh(self.filtered(fused))  # u (B, T, k)
         return NetworkOutput(self.tag_emissions(self.dropout(torch.cat([text, filtered], dim=-1))), mask)
-
-    def losses(self, output: NetworkOutput, tags: Tensor) -> Mapping[str, Tensor]:
-        """`"tags"`: the tag CRF's negative log-likelihoods, (B,)."""
-        return {"tags": self.tag_crf.loss(output.emissions, tags, output.mask)}

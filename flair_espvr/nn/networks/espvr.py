@@ -157,9 +157,9 @@ class ESPVRNetwork(Network[ESPVROutput]):
         crf = self.span_crf
         return bio_spans(crf.decode(span_emissions, mask), mask, begin=crf.begin, inside=crf.inside)
 
-    def losses(self, output: ESPVROutput, tags: Tensor) -> Mapping[str, Tensor]:
+    def losses(self, output: ESPVROutput, tags: Tensor) -> dict[str, Tensor]:
         """The two terms of Eq. 10: `"tags"` and, with regions, `"spans"`, negative log-likelihoods (B,) each."""
-        losses = {"tags": self.tag_crf.loss(output.emissions, tags, output.mask)}
+        losses = super().losses(output, tags)
         if output.span_emissions is not None:
             losses["spans"] = self.span_crf.loss(output.span_emissions, self.span_tags(tags), output.mask)
         return losses

@@ -1,6 +1,6 @@
 """The GVATT network: visual attention, and a gate on what it sees (Lu et al., ACL 2018)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -86,7 +86,3 @@ class GVATTNetwork(Network[NetworkOutput]):
             return self.attention(regions, images.mask).squeeze(1)
         query = self.query(words, mask)[1] if self.config.recurrent else masked_mean(words, mask)  # q
         return self.attention(regions, images.mask, query.unsqueeze(1)).squeeze(1)
-
-    def losses(self, output: NetworkOutput, tags: Tensor) -> Mapping[str, Tensor]:
-        """`"tags"`: the tag CRF's negative log-likelihoods, (B,)."""
-        return {"tags": self.tag_crf.loss(output.emissions, tags, output.mask)}

@@ -81,13 +81,13 @@ class ITANetwork(Network[ITAOutput]):
         text_emissions = None if text_words is None else self.tag_emissions(self.dropout(text_words))
         return ITAOutput(self.tag_emissions(self.dropout(words)), mask, text_emissions)
 
-    def losses(self, output: ITAOutput, tags: Tensor) -> Mapping[str, Tensor]:
+    def losses(self, output: ITAOutput, tags: Tensor) -> dict[str, Tensor]:
         """`"tags"` and in training `"text_tags"` and `"alignment"`, (B,) each.
 
         The first two are negative log-likelihoods, with contexts and of the text alone. The third is the divergence
         of the text's tempered marginals from those with contexts, which it does not change.
         """
-        losses = {"tags": self.tag_crf.loss(output.emissions, tags, output.mask)}
+        losses = super().losses(output, tags)
         if output.text_emissions is not None:
             losses["text_tags"] = self.tag_crf.loss(output.text_emissions, tags, output.mask)
             with torch.no_grad():

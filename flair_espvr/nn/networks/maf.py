@@ -121,14 +121,14 @@ class MAFNetwork(Network[MAFOutput]):
         fused = torch.cat([text, self.gate(text, matched) * matched], dim=-1)  # H (B, T, 2D)
         return MAFOutput(self.tag_emissions(fused), mask, Match(scores, belongs, present, aligned))
 
-    def losses(self, output: MAFOutput, tags: Tensor) -> Mapping[str, Tensor]:
+    def losses(self, output: MAFOutput, tags: Tensor) -> dict[str, Tensor]:
         """`"tags"`, `"match"` and `"align"`, (B,) each; the latter two are zero for a post without an image.
 
         `"tags"` is the negative log-likelihood, `"match"` the cross-entropy of telling strangers from pairs, `"align"`
         the InfoNCE between texts and images. In an evaluation no images are swapped and nothing is aligned: a post's
         loss does not hang on its batch.
         """
-        losses = {"tags": self.tag_crf.loss(output.emissions, tags, output.mask)}
+        losses = super().losses(output, tags)
         losses["match"] = losses["align"] = torch.zeros_like(losses["tags"])
         if output.match is not None:
             entropy = torch.nn.functional.cross_entropy(

@@ -99,12 +99,10 @@ class UMTNetwork(Network[UMTOutput]):
         emissions = (1 - mixing) * self.tag_emissions(fused) + mixing * (span_emissions @ self.conversion)
         return UMTOutput(emissions, mask, span_emissions)
 
-    def losses(self, output: UMTOutput, tags: Tensor) -> Mapping[str, Tensor]:
+    def losses(self, output: UMTOutput, tags: Tensor) -> dict[str, Tensor]:
         """`"tags"` and `"spans"`: negative log-likelihoods, (B,) each."""
-        return {
-            "tags": self.tag_crf.loss(output.emissions, tags, output.mask),
-            "spans": self.span_crf.loss(output.span_emissions, self.span_tags(tags), output.mask),
-        }
+        spans = self.span_crf.loss(output.span_emissions, self.span_tags(tags), output.mask)
+        return {**super().losses(output, tags), "spans": spans}
 
 
 def conversion_matrix(labels: Sequence[str]) -> Tensor:
