@@ -22,6 +22,9 @@ HELP = "tag posts with a saved model: entities with type, score and place in the
 _FORMATS = ("jsonl", "columns", "html")
 _FORMAT_OF_SUFFIX = {".html": "html", ".htm": "html", ".txt": "columns", ".conll": "columns"}
 
+_CONTEXTS = {"captions": "caption", "tags": "tags", "ocr": "ocr", "knowledge": "knowledge"}
+"""Options that name a file of contexts, and the metadata key of its texts."""
+
 _EPILOG = """\
 forms:
   flair-espvr predict MODEL posts.jsonl --out tagged.jsonl        posts as JSONL, which name their pictures themselves
@@ -29,13 +32,14 @@ forms:
                                                                   ignored) or without; pictures by image id
   flair-espvr predict MODEL FOLDER --out report.html              all .jsonl, .txt and .conll files in FOLDER, by name;
                                                                   pictures in FOLDER/images or, without that, in FOLDER;
-                                                                  captions in FOLDER/captions.tsv if it is there
+                                                                  captions.tsv, tags.tsv, ocr.tsv and knowledge.tsv
+                                                                  there, for models that read them
   flair-espvr predict MODEL --text "..." --image FILE             a single post
   ... | flair-espvr predict MODEL - | ...                         standard input, in any of the formats
 
 Posts are read, tagged and written a window at a time, so their number makes no difference to the memory needed; of
---images the names are held in memory, of --captions all. They come out in the order in which they went in; a post
-without words has no entities.
+--images the names are held in memory, of --captions and its like all. They come out in the order in which they went in;
+a post without words has no entities.
 
 jsonl    the post with its "entities", each with "text", "type", "score", "start" and "end" (characters of the post's
          "text", or words where it has "tokens"), "words" and "region" (fractions of the picture, or null)
@@ -61,7 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", metavar="FILE", help="the picture of --text")
     parser.add_argument("--caption", help="what describes the picture of --text")
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="pictures, by image id")
-    parser.add_argument("--captions", type=Path, metavar="FILE", help="captions by image id, TSV or JSONL")
+    for kind in _CONTEXTS:
+        parser.add_argument(f"--{kind}", type=Path, metavar="FILE", help=f"{kind} by image id, TSV or JSONL")
     parser.add_argument("--store", type=Path, help="region store to read, in place of the model's own")
     parser.add_argument("--format", choices=_FORMATS, help="default: told by the suffix of --out, else jsonl")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write (default: standard output)")
@@ -128,7 +133,9 @@ def _posts(arguments: argparse.Namespace) -> tuple[Iterator["Post"], list["Image
         return single_post(arguments.text, image=arguments.image, caption=arguments.caption), []
     if arguments.image is not None or arguments.caption is not None:
         raise ConfigurationError("--image and --caption belong to --text; for files of posts, see --images, --captions")
-    return posts_from(arguments.inputs, images=arguments.images, captions=arguments.captions)
+    files = {key: getattr(arguments, kind) for kind, key in _CONTEXTS.items()}
+    given = {key: path for key, path in files.items() if path is not None}
+    return posts_from(arguments.inputs, images=arguments.images, contexts=given)
 
 
 @contextmanager

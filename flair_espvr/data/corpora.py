@@ -9,7 +9,7 @@ from typing import Any, Literal
 from flair.data import Corpus, Sentence
 from flair.datasets import FlairDatapointDataset
 
-from flair_espvr.data.formats.captions import read_captions
+from flair_espvr.data.formats.captions import read_contexts
 from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.data.formats.jsonl import read_jsonl_sentences
 from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, INVALID_TAG, KNOWLEDGE, OCR, TAGS
@@ -109,7 +109,7 @@ class MultimodalCorpus(Corpus[Sentence]):
         image_folder = ImageFolder(images) if images is not None else None
         given = {CAPTION: captions, TAGS: tags, OCR: ocr, KNOWLEDGE: knowledge}
         context_files = {key: Path(path) for key, path in given.items() if path is not None}
-        contexts = {key: _contexts(path, key) for key, path in context_files.items()}
+        contexts = read_contexts(context_files)
         self.files = [*files.values(), *context_files.values()]
 
         self.summary: dict[str, SplitSummary] = {}
@@ -189,13 +189,6 @@ def _read_split(
         invalid_tags=sum(INVALID_TAG in label.metadata for label in labels),
         without_words=without_words,
     )
-
-
-def _contexts(path: Path, key: str) -> dict[str, str]:
-    if not path.is_file():
-        kind = "captions" if key == CAPTION else key
-        raise ConfigurationError(f"{path}: expected a file of {kind}, 'image_id<TAB>{key}' or JSONL")
-    return read_captions(path, key=key)
 
 
 def _require_files(folder: Path, files: Mapping[str, Path]) -> None:

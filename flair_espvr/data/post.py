@@ -1,9 +1,12 @@
 """One post, wherever it was read: words or a text, with tags or without, and what belongs to it."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from flair_espvr.data.metadata import CAPTION
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Post:
         record: it as a JSON object (see `flair_espvr.data.formats.jsonl`), which its sentence keeps; `None` for a post
             that is to be known by its words alone.
         image: where its picture should be, which may turn out not to be one; `None` for no picture.
-        caption: what describes the picture, or `None`.
+        contexts: what an encoder may read after its words: texts by their metadata key, of `CONTEXTS`.
         source: where it was read, for messages.
     """
 
@@ -28,9 +31,11 @@ class Post:
     line: int = 0
     record: dict[str, Any] | None = None
     image: str | None = None
-    caption: str | None = None
+    contexts: Mapping[str, str] = field(default_factory=dict)
     source: str | Path = field(default="", compare=False)
 
     def fingerprint(self) -> bytes:
         """Bytes that tell whether a post is the same as one before: its content, and where its picture is."""
-        return json.dumps([self.record, self.image_id, self.image, self.caption]).encode() + b"\n"
+        others = dict(self.contexts)
+        values = [self.record, self.image_id, self.image, others.pop(CAPTION, None)]
+        return json.dumps([*values, others] if others else values).encode() + b"\n"

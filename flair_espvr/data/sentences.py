@@ -7,7 +7,7 @@ from flair.data import Sentence
 
 from flair_espvr.data.bio import EntitySpan, bio_tags, invalid_positions, lenient_entities
 from flair_espvr.data.formats.records import RecordError, record_sentence
-from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, INVALID_TAG, metadata_or_none
+from flair_espvr.data.metadata import IMAGE, IMAGE_ID, INVALID_TAG, metadata_or_none
 from flair_espvr.data.post import Post
 from flair_espvr.io.lines import format_error
 
@@ -33,7 +33,7 @@ def post_sentence(post: Post, *, label_type: str = "ner", label_name_map: Mappin
             sentence = record_sentence(post.record, label_type=label_type, label_name_map=names)
         except RecordError as reason:
             raise format_error(post.source, post.line, json.dumps(post.record), f"a post as JSON ({reason})") from None
-    for key, value in ((IMAGE_ID, post.image_id), (IMAGE, post.image), (CAPTION, post.caption)):
+    for key, value in {IMAGE_ID: post.image_id, IMAGE: post.image, **post.contexts}.items():
         if value is not None:
             sentence.add_metadata(key, value)
     return sentence

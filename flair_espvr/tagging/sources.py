@@ -7,11 +7,12 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from flair_espvr.data.formats.captions import read_captions
+from flair_espvr.data.formats.captions import CONTEXT_FILES, read_contexts
 from flair_espvr.data.formats.columns import parse_columns
 from flair_espvr.data.formats.detect import format_of_line, post_files
 from flair_espvr.data.formats.jsonl import parse_jsonl
 from flair_espvr.data.formats.records import image_id_of
+from flair_espvr.data.metadata import CAPTION
 from flair_espvr.data.post import Post
 from flair_espvr.images.folder import ImageFolder
 from flair_espvr.io.lines import read_lines
@@ -21,52 +22,54 @@ STDIN = Path("/dev/stdin")
 
 def single_post(text: str, *, image: str | None = None, caption: str | None = None) -> Iterator[Post]:
     """A text, its picture's path and its caption as a stream of one post."""
-    fields = {"text": text, "image": image, "caption": caption}
+    fields = {"text": text, "image": image, CAPTION: caption}
     line = json.dumps({name: value for name, value in fields.items() if value is not None})
     return parse_untagged_posts([(1, line)], source="--text", folder=Path())
 
 
 def posts_from(
-    inputs: Sequence[str], *, images: Path | None = None, captions: Path | None = None
+    inputs: Sequence[str], *, images: Path | None = None, contexts: Mapping[str, Path] | None = None
 ) -> tuple[Iterator[Post], list[ImageFolder]]:
     """The posts of files, folders and standard input, not read yet.
 
     Args:
         inputs: files; folders, whose files of posts are taken by name, with pictures in their folder `images` or, where
-            that is missing, beside the posts, and captions in their `captions.tsv`; `-` for standard input.
+            that is missing, beside the posts, and captions and other contexts in their `CONTEXT_FILES`; `-` for
+            standard input.
         images: pictures by image id, in place of those of folders.
-        captions: captions by image id, in place of those of folders.
+        contexts: files of captions and other contexts by metadata key, in place of those of folders.
 
     Returns:
         the posts, and the folders in which their pictures are looked up.
 
     Raises:
-        OSError: a file is not there.
-        ConfigurationError: a folder has no posts, or is no folder of pictures.
-        PostFormatError: a file of captions cannot be read.
+        OSError: a file of posts is not there.
+        ConfigurationError: a folder has no posts, or is no folder of pictures, or a file of contexts is not there.
+        PostFormatError: a file of contexts cannot be read.
     """
     given = None if images is None else ImageFolder(images)
-    told = None if captions is None else read_captions(captions)
+    told = read_contexts(contexts or {})
     folders = [] if given is None else [given]
     streams = []
     for name in inputs:
         path = STDIN if name == "-" else Path(name)
         if not path.is_dir():
             path.stat()
-            streams.append(read_untagged_posts(path, images=given, captions=told))
+            streams.append(read_untagged_posts(path, images=given, contexts=told))
             continue
-        files, own_captions = post_files(path), path / "captions.tsv"
+        files = post_files(path)
         beside = given
         if beside is None:
             beside = ImageFolder(path / "images" if (path / "images").is_dir() else path)
             folders.append(beside)
-        known = told if told is not None or not own_captions.exists() else read_captions(own_captions)
-        streams += [read_untagged_posts(file, images=beside, captions=known) for file in files]
+        own = {key: path / name for key, name in CONTEXT_FILES.items() if key not in told and (path / name).exists()}
+        known = {**read_contexts(own), **told}
+        streams += [read_untagged_posts(file, images=beside, contexts=known) for file in files]
     return chain.from_iterable(streams), folders
 
 
 def read_untagged_posts(
-    path: Path, *, images: ImageFolder | None = None, captions: Mapping[str, str] | None = None
+    path: Path, *, images: ImageFolder | None = None, contexts: Mapping[str, Mapping[str, str]] | None = None
 ) -> Iterator[Post]:
     """The posts of a file, or of standard input for the path `STDIN`, one at a time.
 
@@ -78,7 +81,7 @@ def read_untagged_posts(
         PostFormatError: a line is not what it should be; the posts before it have been given.
     """
     folder = Path() if path == STDIN else path.parent
-    yield from parse_untagged_posts(read_lines(path), source=path, folder=folder, images=images, captions=captions)
+    yield from parse_untagged_posts(read_lines(path), source=path, folder=folder, images=images, contexts=contexts)
 
 
 def parse_untagged_posts(
@@ -87,7 +90,7 @@ def parse_untagged_posts(
     source: str | Path,
     folder: Path,
     images: ImageFolder | None = None,
-    captions: Mapping[str, str] | None = None,
+    contexts: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Iterator[Post]:
     """The posts of numbered lines, each with its JSON object in `Post.record`.
 
@@ -96,11 +99,12 @@ def parse_untagged_posts(
         source: what messages call the place they are from.
         folder: what the pictures that JSONL posts name are relative to.
         images: pictures of the posts that name none or one that is not there, by image id.
-        captions: captions of the posts that have none of their own, by image id.
+        contexts: captions and the like of the posts that have none of their own, by metadata key and image id.
 
     Raises:
         PostFormatError: a line is not what it should be.
     """
+    known = contexts or {}
     numbered = iter(lines)
     first = next(((number, line) for number, line in numbered if line.strip(" \t")), (0, ""))
     for post in _bare_posts(chain([first], numbered), source, folder, first[1]):
@@ -109,7 +113,8 @@ def parse_untagged_posts(
         if images is not None and (picture is None or not os.path.isfile(picture)):
             found = images.find(post.image_id)
             picture = str(found) if found is not None else picture
-        yield replace(post, image=picture, caption=post.caption or (captions or {}).get(post.image_id))
+        found_contexts = {key: texts[post.image_id] for key, texts in known.items() if post.image_id in texts}
+        yield replace(post, image=picture, contexts={**found_contexts, **post.contexts})
 
 
 def _bare_posts(lines: Iterator[tuple[int, str]], source: str | Path, folder: Path, first: str) -> Iterator[Post]:

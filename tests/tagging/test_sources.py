@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from flair_espvr.data.formats.detect import post_files
 from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import ConfigurationError, PostFormatError
 from flair_espvr.images.folder import ImageFolder
-from flair_espvr.tagging.sources import parse_untagged_posts, read_untagged_posts
+from flair_espvr.tagging.sources import parse_untagged_posts, posts_from, read_untagged_posts
 
 
 def parse(text, **arguments):
@@ -29,8 +30,9 @@ def test_jsonl_without_its_entities():
         json.dumps({**record, "entities": [{"start": 1, "end": 3, "type": "cuts a word"}]}) + '\n\n{"tokens": ["a b"]}'
     )
     assert with_gold.record == record
-    assert (with_gold.image_id, with_gold.image, with_gold.caption) == ("1", str(Path("folder/a/1.png")), "a man")
-    assert (plain.record, plain.image_id, plain.image, plain.caption) == ({"tokens": ["a b"]}, "3", None, None)
+    assert (with_gold.image_id, with_gold.image) == ("1", str(Path("folder/a/1.png")))
+    assert with_gold.contexts == {"caption": "a man"}
+    assert (plain.record, plain.image_id, plain.image, plain.contexts) == ({"tokens": ["a b"]}, "3", None, {})
     sentence = post_sentence(with_gold)
     assert [token.text for token in sentence] == ["Kevin", "here"]
     assert not sentence.get_labels()
@@ -100,8 +102,41 @@ def test_a_text_that_flair_cannot_split_is_named(monkeypatch):
 
 
 def test_pictures_and_captions_by_id(images, tmp_path):
-    posts = parse("IMGID:1\na\n\nIMGID:2\nb", images=images, captions={"2": "two"})
-    assert [(post.image, post.caption) for post in posts] == [(str(tmp_path / "1.png"), None), (None, "two")]
+    posts = parse("IMGID:1\na\n\nIMGID:2\nb", images=images, contexts={"caption": {"2": "two"}, "ocr": {"1": "STOP"}})
+    assert [post.image for post in posts] == [str(tmp_path / "1.png"), None]
+    assert [post.contexts for post in posts] == [{"ocr": "STOP"}, {"caption": "two"}]
+
+
+def test_contexts_of_a_post_are_metadata_of_its_sentence():
+    record = {"tokens": ["a"], "tags": "a dog", "ocr": "STOP", "knowledge": "", "caption": None}
+    listed = {"tokens": ["a"], "tags": [1, 2]}  # a field of somebody's own
+    (post,), (other,) = (parse(json.dumps(fields)) for fields in (record, listed))
+    sentence = post_sentence(post)
+    assert (sentence.get_metadata("tags"), sentence.get_metadata("ocr")) == ("a dog", "STOP")
+    assert not sentence.has_metadata("knowledge")
+    assert not sentence.has_metadata("caption")
+    assert other.contexts == {}
+    assert other.record == listed
+
+
+def test_the_fingerprint_of_a_post_without_further_contexts_stays_what_it_was():
+    (post,) = parse('{"tokens": ["a"], "caption": "a man"}')
+    assert post.fingerprint() == b'[{"tokens": ["a"], "caption": "a man"}, "1", null, "a man"]\n'
+    fingerprints = {replace(post, contexts={**post.contexts, **more}).fingerprint() for more in ({}, {"ocr": "b"})}
+    assert len(fingerprints) == 2
+
+
+def test_a_folder_brings_its_contexts_and_options_replace_them(tmp_path):
+    folder = tmp_path / "posts"
+    folder.mkdir()
+    (folder / "posts.txt").write_text("IMGID:1\na\tO\n")
+    for kind in ("captions", "tags", "knowledge"):
+        (folder / f"{kind}.tsv").write_text(f"1\ttheir {kind}\n")
+    (tmp_path / "other.tsv").write_text("image_id\ttags\n1\tother tags\n")
+    posts, _ = posts_from([str(folder)], contexts={"tags": tmp_path / "other.tsv"})
+    assert next(posts).contexts == {"caption": "their captions", "knowledge": "their knowledge", "tags": "other tags"}
+    with pytest.raises(ConfigurationError, match="expected a file of ocr"):
+        posts_from([str(folder)], contexts={"ocr": tmp_path / "absent.tsv"})
 
 
 def test_what_a_post_names_itself_comes_first_unless_it_is_not_there(images, tmp_path):
@@ -110,10 +145,10 @@ def test_what_a_post_names_itself_comes_first_unless_it_is_not_there(images, tmp
         f'{{"text": "a", "image": "{tmp_path}/own.png", "caption": "own"}}\n'
         '{"text": "b", "image": "elsewhere/1.jpg"}\n{"text": "c", "image": "elsewhere/3.jpg"}',
         images=images,
-        captions={"own": "other", "1": "one"},
+        contexts={"caption": {"own": "other", "1": "one"}},
     )
-    assert (own.image, own.caption) == (str(tmp_path / "own.png"), "own")
-    assert (moved.image, moved.caption) == (str(tmp_path / "1.png"), "one")
+    assert (own.image, own.contexts) == (str(tmp_path / "own.png"), {"caption": "own"})
+    assert (moved.image, moved.contexts) == (str(tmp_path / "1.png"), {"caption": "one"})
     assert lost.image == str(Path("folder/elsewhere/3.jpg"))  # so that its absence is reported
 
 

@@ -20,7 +20,7 @@ Build = Callable[..., ESPVRTagger]
 
 def test_posts_made_in_python(build: Build, pictures: list[Path], tmp_path: Path) -> None:
     posts = [
-        Post("a", ("mary", "is", "here"), image=str(pictures[0]), caption="a woman"),
+        Post("a", ("mary", "is", "here"), image=str(pictures[0]), contexts={"caption": "a woman"}),
         Post("b", ("oakland",), ("B-LOC",), image=str(tmp_path / "gone.jpg")),
         Post(None, None, record={"text": "kevin sings"}),
     ]

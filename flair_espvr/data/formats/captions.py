@@ -2,15 +2,38 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from flair_espvr.data.metadata import CAPTION
+from flair_espvr.data.metadata import CAPTION, KNOWLEDGE, OCR, TAGS
+from flair_espvr.errors import ConfigurationError
 from flair_espvr.io.lines import format_error, read_lines
 
 log = logging.getLogger("flair.espvr.data")
 
+CONTEXT_FILES: Mapping[str, str] = {
+    CAPTION: "captions.tsv",
+    TAGS: "tags.tsv",
+    OCR: "ocr.tsv",
+    KNOWLEDGE: "knowledge.tsv",
+}
+"""What the files of contexts are called in a folder of posts, by metadata key."""
+
 COLUMN_NAMES = f"image_id\t{CAPTION}"
+
+
+def read_contexts(files: Mapping[str, Path]) -> dict[str, dict[str, str]]:
+    """Texts by image id from files of `read_captions`, each under the metadata key of its file.
+
+    Raises:
+        ConfigurationError: a file is not there.
+        PostFormatError: a line is not what it should be.
+    """
+    for key, path in files.items():
+        if not path.is_file():
+            kind = "captions" if key == CAPTION else key
+            raise ConfigurationError(f"{path}: expected a file of {kind}, 'image_id<TAB>{key}' or JSONL")
+    return {key: read_captions(path, key=key) for key, path in files.items()}
 
 
 def read_captions(path: str | Path, *, key: str = CAPTION) -> dict[str, str]:

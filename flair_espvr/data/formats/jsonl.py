@@ -4,7 +4,8 @@
      "entities": [{"start": 0, "end": 12, "type": "PER"}, {"start": 20, "end": 32, "type": "LOC"}]}
 
 Offsets count characters of `"text"`, or words where a post gives `"tokens"` instead; `end` is exclusive. Every field
-but `"text"` or `"tokens"` may be missing. `"image"` is relative to the file's folder. Further fields are kept.
+but `"text"` or `"tokens"` may be missing. `"image"` is relative to the file's folder. An encoder may also read
+`"tags"`, `"ocr"` and `"knowledge"`, where they are strings. Further fields are kept.
 """
 
 import json
@@ -18,6 +19,7 @@ from typing import BinaryIO
 from flair.data import Sentence
 
 from flair_espvr.data.formats.records import RecordError, image_id_of, parse_record, sentence_record
+from flair_espvr.data.metadata import CONTEXTS
 from flair_espvr.data.post import Post
 from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import PostFormatError
@@ -75,7 +77,7 @@ def parse_jsonl(
             line=number,
             record=record,
             image=str(folder / image) if image else None,
-            caption=record.get("caption") or None,
+            contexts={key: record[key] for key in CONTEXTS if isinstance(record.get(key), str) and record[key]},
             source=source,
         )
 
@@ -91,8 +93,9 @@ def read_jsonl_sentences(
 
     `"text"` is split into words as `Sentence(text)` does. The metadata of a sentence are its `"record"` (the object as
     it was read), `"image_id"` (the picture's file name without suffix, else the post's id, else the line number) and,
-    where there are such, `"image"` and `"caption"`. A picture that is named but not there is left out; a warning at the
-    end counts them. `"score"` and `"region"` of an entity, as `write_jsonl_posts` writes them, are read back.
+    where there are such, `"image"`, `"caption"` and the other contexts. A picture that is named but not there is left
+    out; a warning at the end counts them. `"score"` and `"region"` of an entity, as `write_jsonl_posts` writes them,
+    are read back.
 
     Args:
         path: the file; pictures are relative to its folder.
