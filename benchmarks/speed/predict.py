@@ -6,7 +6,9 @@ text, pictures, base-text, base-pictures: `ESPVRTagger.predict` over posts again
 that `predict` makes, as ready padded tensors, and against encoder and head on them; for MiniLM-L6 (hidden size 256, one
 layer) and for a bert-base (the paper's head: 512, four layers), text only and with captions and a full store of
 12 x 12 regions of 1536. flair: MiniLM-L6, text only, against Flair's `SequenceTagger` with a CRF, without a BiLSTM (as
-one fine-tunes it) and with its default one. single: the same, one post a call. evaluate: `evaluate` of both.
+one fine-tunes it) and with its default one. single: the same, one post a call. evaluate: `evaluate` of both. systems:
+each model's `predict`, with its own default sizes, against its own network on ready tensors, over MiniLM-L6 with
+captions and regions.
 """
 
 import tempfile
@@ -25,12 +27,15 @@ from benchmarks.speed.subjects import (
     encoder_folder,
     encoder_pass,
     espvr_tagger,
+    label_dictionary,
     network_pass,
     predicted_batches,
     prepared,
     sequence_tagger,
 )
 from benchmarks.speed.table import Works, compare, print_table
+from flair_espvr import CaptionedTransformerEmbeddings
+from flair_espvr.models.registry import list_models, model_class
 
 BATCH = 32
 BASE_SHARE = 4
@@ -48,6 +53,23 @@ def against_network(posts: list[Sentence], folder: Path, *, encoder: str, pictur
         "bare encoder": _inference(partial(encoder_pass, tagger, batches)),
         "encoder and head": _inference(partial(network_pass, tagger, batches)),
         "predict": partial(tagger.predict, posts, mini_batch_size=BATCH),
+    }
+
+
+def against_own_network(name: str, posts: list[Sentence], folder: Path) -> Works:
+    """`predict` of a model and its encoder and network on the same batches as ready tensors."""
+    torch.manual_seed(0)
+    tagger = model_class(name)(
+        CaptionedTransformerEmbeddings(encoder_folder("minilm", folder), use_caption=True),
+        label_dictionary(),
+        "ner",
+        region_embeddings=give_pictures(posts, folder / name),
+    )
+    balance(tagger, posts)
+    batches = [prepared(tagger, batch) for batch in predicted_batches(tagger, posts, mini_batch_size=BATCH)]
+    return {
+        f"{name}: encoder and network": _inference(partial(network_pass, tagger, batches)),
+        f"{name}: predict": partial(tagger.predict, posts, mini_batch_size=BATCH),
     }
 
 
@@ -87,16 +109,22 @@ def _inference(work: Callable[[], None]) -> Callable[[], None]:
     return torch.inference_mode()(work)
 
 
-SETTINGS = ("text", "pictures", "base-text", "base-pictures", "flair", "single", "evaluate")
+SETTINGS = ("text", "pictures", "base-text", "base-pictures", "flair", "single", "evaluate", "systems")
 
 
 def rows(settings: Sequence[str], posts: list[Sentence], rounds: int, threads: Sequence[int]) -> Iterator[str]:
     """One comparison after the other."""
     for setting in settings:
+        if setting == "systems":
+            for name in list_models():
+                with tempfile.TemporaryDirectory() as temporary:
+                    works = against_own_network(name, posts, Path(temporary))
+                    yield from compare(setting, works, rounds=rounds, threads=threads, per=len(posts))
+            continue
         some = posts[: len(posts) // BASE_SHARE] if setting.startswith("base") else posts
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
-            works: dict[str, Callable[[], Works]] = {
+            settled: dict[str, Callable[[], Works]] = {
                 "text": partial(against_network, some, folder, encoder="minilm", pictures=False),
                 "pictures": partial(against_network, some, folder, encoder="minilm", pictures=True),
                 "base-text": partial(against_network, some, folder, encoder="base", pictures=False),
@@ -105,7 +133,7 @@ def rows(settings: Sequence[str], posts: list[Sentence], rounds: int, threads: S
                 "single": partial(against_flair, some, mini_batch_size=1),
                 "evaluate": partial(evaluation, some),
             }
-            yield from compare(setting, works[setting](), rounds=rounds, threads=threads, per=len(some))
+            yield from compare(setting, settled[setting](), rounds=rounds, threads=threads, per=len(some))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

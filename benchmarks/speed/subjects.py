@@ -12,7 +12,7 @@ from flair.models import SequenceTagger
 from torch import Tensor
 from transformers import AutoTokenizer, BertConfig, BertModel
 
-from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegionEmbeddings
+from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegionEmbeddings, MultimodalTagger
 from flair_espvr.io.packaged import minilm_folder
 from flair_espvr.nn.features import ImageFeatures
 
@@ -83,7 +83,7 @@ def sequence_tagger(encoder: str, *, use_rnn: bool) -> SequenceTagger:
     )
 
 
-def balance(tagger: ESPVRTagger | SequenceTagger, posts: Sequence[Sentence]) -> None:
+def balance(tagger: MultimodalTagger | SequenceTagger, posts: Sequence[Sentence]) -> None:
     """Shift the scores of `"O"` until an untrained tagger finds `ENTITIES_PER_POST`: writing labels takes time too."""
     sample = list(posts)[:32]
 
@@ -101,7 +101,7 @@ def balance(tagger: ESPVRTagger | SequenceTagger, posts: Sequence[Sentence]) -> 
     if isinstance(tagger, SequenceTagger):
         _shift(tagger.linear.bias, tagger.label_dictionary.get_idx_for_item("O"), found, target)
     else:
-        if hasattr(tagger.network, "span_emissions"):
+        if hasattr(tagger.network, "predict_spans") and tagger.region_embeddings is not None:
             _shift(tagger.network.span_emissions.bias, 0, found_by_span_crf, target)
         _shift(tagger.network.tag_emissions.bias, 0, found, target)
     for sentence in sample:
@@ -126,7 +126,7 @@ class ReadyBatch:
     images: ImageFeatures | None
 
 
-def prepared(tagger: ESPVRTagger, batch: list[Sentence]) -> ReadyBatch:
+def prepared(tagger: MultimodalTagger, batch: list[Sentence]) -> ReadyBatch:
     """The tensors of a batch."""
     encoder = tagger.embeddings.prepare_tensors(batch)
     lengths = encoder["token_lengths"]
@@ -137,7 +137,7 @@ def prepared(tagger: ESPVRTagger, batch: list[Sentence]) -> ReadyBatch:
     return ReadyBatch(encoder, mask, images)
 
 
-def predicted_batches(tagger: ESPVRTagger, posts: list[Sentence], **arguments: Any) -> list[list[Sentence]]:
+def predicted_batches(tagger: MultimodalTagger, posts: list[Sentence], **arguments: Any) -> list[list[Sentence]]:
     """The batches, in order, that `predict` makes of the posts."""
     batches: list[list[Sentence]] = []
     predict_batch = tagger.predict_batch
@@ -154,14 +154,14 @@ def predicted_batches(tagger: ESPVRTagger, posts: list[Sentence], **arguments: A
     return batches
 
 
-def encoder_pass(tagger: ESPVRTagger, batches: Sequence[ReadyBatch]) -> None:
+def encoder_pass(tagger: MultimodalTagger, batches: Sequence[ReadyBatch]) -> None:
     """The bare encoder over all batches."""
     for batch in batches:
         inputs = {name: tensor for name, tensor in batch.encoder.items() if name not in ("word_ids", "token_lengths")}
         tagger.embeddings.model(**inputs)
 
 
-def network_pass(tagger: ESPVRTagger, batches: Sequence[ReadyBatch]) -> None:
+def network_pass(tagger: MultimodalTagger, batches: Sequence[ReadyBatch]) -> None:
     """The encoder and the head's forward pass over all batches."""
     for batch in batches:
         words = tagger.embeddings(**batch.encoder)["token_embeddings"]

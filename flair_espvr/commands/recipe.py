@@ -1,12 +1,26 @@
 """`flair-espvr recipe`: list those that come along, check some, or show one with all it inherits and its defaults."""
 
 import argparse
+import re
 import sys
+from itertools import groupby, takewhile
+from operator import attrgetter
 from pathlib import Path
 
 from flair_espvr.commands.options import add_overrides
 
 HELP = "list the recipes that come with the package, check recipes, or show one with every default"
+
+_GROUPS = {
+    ".": "First steps, on posts and weights that come along",
+    "offline/twitter_2015": "Twitter-2015 on small weights that install without a model hub",
+    "offline/twitter_2017": "Twitter-2017 on small weights that install without a model hub",
+    "search": "Grid searches",
+    "tables": "Tables: every recipe of a comparison, every seed",
+    "twitter_2015": "Twitter-2015, with the papers' encoders and settings",
+    "twitter_2017": "Twitter-2017, with the papers' encoders and settings",
+}
+"""What the folders of recipes hold."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,10 +55,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list() -> int:
+    """Prints the recipes folder by folder, each with the first sentence of its header."""
     from flair_espvr.io.packaged import packaged_folder
 
     folder = packaged_folder("recipes")
-    for path in sorted(folder.rglob("*.yaml")):
-        with path.open(encoding="utf-8") as file:
-            print(f"{path.relative_to(folder.parent)}  {file.readline().strip()}")
+    for place, paths in groupby(
+        sorted(folder.rglob("*.yaml"), key=lambda path: (path.parent, path)), attrgetter("parent")
+    ):
+        name = place.relative_to(folder).as_posix()
+        print(f"\n{_GROUPS.get(name, name)}")
+        for path in paths:
+            print(f"  {path.relative_to(folder.parent)}  {_first_sentence(path)}")
     return 0
+
+
+def _first_sentence(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        header = " ".join(line.lstrip("# ").strip() for line in takewhile(lambda line: line.startswith("#"), file))
+    return re.split(r"(?<=\.) (?=[A-Z])", header, maxsplit=1)[0]

@@ -191,8 +191,11 @@ def test_packaged_recipes_are_listed_and_found_from_anywhere(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["recipe", "list"]) == 0
-    listed = [line.split("  # ")[0] for line in capsys.readouterr().out.splitlines()]
+    printed = capsys.readouterr().out
+    listed = [line.split()[0] for line in printed.splitlines() if line.startswith("  ")]
     assert "recipes/tables/table1.yaml" in listed
+    heading = printed.index("Twitter-2017, with the papers' encoders and settings\n")
+    assert heading < printed.index("recipes/twitter_2017/umt.yaml  Reproduces: ")
     recipes = [name for name in listed if not name.startswith(("recipes/tables", "recipes/search"))]
     assert main(["recipe", "check", *recipes]) == 0
     assert capsys.readouterr().out.count("no mistakes") == len(recipes) > 40
