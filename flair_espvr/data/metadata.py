@@ -32,6 +32,13 @@ RECORD = "record"
 REGION = "region"
 """Of a label, not of a sentence: the `Region` that supports the entity, and the field it is written to."""
 
+REGIONS = "regions"
+"""Of a gold label: a tuple of the `Region`s that show the entity, empty where it is stated that the picture does not.
+Without the key nobody has said."""
+
+GROUNDED = "grounded"
+"""Of a predicted label: how probable it is that the picture shows the entity, 0..1."""
+
 INVALID_TAG = "invalid_tag"
 """Of a gold label: its entity opens with an invalid `I-` tag, and strict IOB2 does not count it."""
 

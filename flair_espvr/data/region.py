@@ -9,14 +9,32 @@ class Region:
 
     Attributes:
         left, top, right, bottom: edges in 0..1 from the picture's upper left corner; `left < right`, `top < bottom`.
-        score: share (0..1) of the entity's attention over the picture that falls inside the rectangle.
+        score: share (0..1) of the entity's attention over the picture that falls inside; 1 for a gold region.
     """
 
     left: float
     top: float
     right: float
     bottom: float
-    score: float
+    score: float = 1.0
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """The point `(x, y)` in its middle."""
+        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
+
+    def holds(self, x: float, y: float) -> bool:
+        """Whether a point lies inside or on an edge."""
+        return self.left <= x <= self.right and self.top <= y <= self.bottom
+
+    def iou(self, other: "Region") -> float:
+        """The area of the intersection with another region over that of the union, 0..1."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        if width <= 0 or height <= 0:
+            return 0.0
+        areas = sum((region.right - region.left) * (region.bottom - region.top) for region in (self, other))
+        return width * height / (areas - width * height)
 
     def to_pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
         """The rectangle as `(left, top, right, bottom)` pixels of a picture of `width` x `height`."""

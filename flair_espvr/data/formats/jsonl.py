@@ -6,6 +6,9 @@
 Offsets count characters of `"text"`, or words where a post gives `"tokens"` instead; `end` is exclusive. Every field
 but `"text"` or `"tokens"` may be missing. `"image"` is relative to the file's folder. An encoder may also read
 `"tags"`, `"ocr"` and `"knowledge"`, where they are strings. Further fields are kept.
+
+A gold entity may say where the picture shows it: `"regions": [[left, top, right, bottom], ...]` in fractions of the
+picture, `[]` where the picture does not show it, nothing or `null` where nobody has looked.
 """
 
 import json

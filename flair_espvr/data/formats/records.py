@@ -9,7 +9,16 @@ from typing import Any
 from flair.data import Sentence
 
 from flair_espvr.data.formats.offsets import WordOffsets
-from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, RECORD, REGION, metadata_or_none
+from flair_espvr.data.metadata import (
+    CAPTION,
+    GROUNDED,
+    IMAGE,
+    IMAGE_ID,
+    RECORD,
+    REGION,
+    REGIONS,
+    metadata_or_none,
+)
 from flair_espvr.data.region import Region
 
 
@@ -77,7 +86,10 @@ def record_sentence(record: dict[str, Any], *, label_type: str, label_name_map: 
                 raise RecordError("overlaps another")
             taken.update(words)
             sentence[words.start : words.stop].add_label(
-                label_type, label_name_map.get(entity["type"], entity["type"]), _score(entity), **_region(entity)
+                label_type,
+                label_name_map.get(entity["type"], entity["type"]),
+                _share(entity, "score", 1.0),
+                **_evidence(entity),
             )
         except RecordError as error:
             raise RecordError(f"{name} has an entity {json.dumps(entity, ensure_ascii=False)} that {error}") from None
@@ -97,6 +109,10 @@ def sentence_record(sentence: Sentence, *, label_type: str, scores: bool) -> dic
             entity["score"] = label.score
         if REGION in label.metadata:
             entity[REGION] = asdict(label.metadata[REGION])
+        if GROUNDED in label.metadata:
+            entity[GROUNDED] = label.metadata[GROUNDED]
+        if REGIONS in label.metadata:
+            entity[REGIONS] = [[box.left, box.top, box.right, box.bottom] for box in label.metadata[REGIONS]]
         entities.append(entity)
     return {**record, "entities": entities}
 
@@ -130,18 +146,41 @@ def _words(entity: Any, offsets: WordOffsets, record: Mapping[str, Any]) -> rang
     return words
 
 
-def _score(entity: Mapping[str, Any]) -> float:
-    score = entity.get("score", 1.0)
-    if not isinstance(score, int | float) or not 0 <= score <= 1:
-        raise RecordError("has a 'score' that is no number in 0..1")
-    return float(score)
+def _share(entity: Mapping[str, Any], name: str, default: float) -> float:
+    share = entity.get(name, default)
+    if not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise RecordError(f"has a {name!r} that is no number in 0..1")
+    return float(share)
 
 
-def _region(entity: Mapping[str, Any]) -> dict[str, Region]:
-    if entity.get(REGION) is None:
-        return {}
-    try:
-        return {REGION: Region(**{field.name: float(entity[REGION][field.name]) for field in fields(Region)})}
-    except (KeyError, TypeError, ValueError):
-        names = ", ".join(field.name for field in fields(Region))
-        raise RecordError(f"has a 'region' that is not made of the numbers {names}") from None
+def _evidence(entity: Mapping[str, Any]) -> dict[str, Any]:
+    """What the entity says of the picture: the region of a prediction, or the regions of a gold entity."""
+    evidence: dict[str, Any] = {}
+    if entity.get(REGION) is not None:
+        try:
+            numbers = {field.name: float(entity[REGION][field.name]) for field in fields(Region)}
+        except (KeyError, TypeError, ValueError):
+            names = ", ".join(field.name for field in fields(Region))
+            raise RecordError(f"has a 'region' that is not made of the numbers {names}") from None
+        evidence[REGION] = Region(**numbers)
+    if entity.get(GROUNDED) is not None:
+        evidence[GROUNDED] = _share(entity, GROUNDED, 0.0)
+    if entity.get(REGIONS) is not None:
+        evidence[REGIONS] = _gold_regions(entity[REGIONS])
+    return evidence
+
+
+def _gold_regions(boxes: Any) -> tuple[Region, ...]:
+    regions = []
+    for box in boxes if isinstance(boxes, list) else [boxes]:
+        match box:
+            case [int() | float(), int() | float(), int() | float(), int() | float()] if (
+                0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1
+            ):
+                regions.append(Region(*map(float, box)))
+            case _:
+                raise RecordError(
+                    f"has among its 'regions' {json.dumps(box)}, which is no [left, top, right, bottom] in fractions "
+                    "of the picture, 0..1"
+                )
+    return tuple(regions)

@@ -113,6 +113,10 @@ def test_offsets_count_the_characters_that_flair_drops(read):
         ),
         ({"tokens": ["a"], "entities": [{"start": 0, "end": 1, "type": "X", "score": 2}]}, "'score'"),
         ({"tokens": ["a"], "entities": [{"start": 0, "end": 1, "type": "X", "region": {"left": 0}}]}, "'region'"),
+        ({"tokens": ["a"], "entities": [{"start": 0, "end": 1, "type": "X", "regions": [[0, 0, 2, 1]]}]}, "'regions'"),
+        ({"tokens": ["a"], "entities": [{"start": 0, "end": 1, "type": "X", "regions": [[0, 0, 1]]}]}, "'regions'"),
+        ({"tokens": ["a"], "entities": [{"start": 0, "end": 1, "type": "X", "regions": "all"}]}, "'regions'"),
+        ({"tokens": ["a"], "entities": [{"start": 0, "end": 1, "type": "X", "grounded": 2}]}, "'grounded'"),
     ],
 )
 def test_a_bad_post_is_named_with_its_line(read, record, reason):
@@ -149,6 +153,24 @@ def test_predictions_are_written_into_the_record_and_read_back(read, tmp_path):
     (back,) = read_jsonl_sentences(path)
     label = back.get_label("ner")
     assert (label.value, label.score, label.metadata["region"]) == ("PER", 0.5, region)
+
+
+def test_gold_regions_are_read_and_written_back(read, tmp_path):
+    entities = [
+        {"start": 0, "end": 1, "type": "PER", "regions": [[0.25, 0.0, 0.75, 0.5], [0.0, 0.0, 1.0, 1.0]]},
+        {"start": 1, "end": 2, "type": "LOC", "regions": []},
+        {"start": 2, "end": 3, "type": "LOC", "regions": None},
+        {"start": 3, "end": 4, "type": "ORG", "grounded": 0.25},
+    ]
+    (sentence,) = read({"tokens": ["a", "b", "c", "d"], "entities": entities})
+    known, absent, unknown, likely = (span.get_label("ner").metadata for span in sentence.get_spans("ner"))
+    assert known["regions"] == (Region(0.25, 0.0, 0.75, 0.5), Region(0.0, 0.0, 1.0, 1.0))
+    assert (absent["regions"], "regions" in unknown, likely) == ((), False, {"grounded": 0.25})
+    path = tmp_path / "again.jsonl"
+    with path.open("wb") as file:
+        write_jsonl_posts([sentence], file, scores=False)
+    entities[2].pop("regions")
+    assert json.loads(path.read_text())["entities"] == entities
 
 
 def test_a_sentence_of_ones_own_is_written_by_its_tokens():
