@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flair_espvr.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from flair_espvr.data import POSTS, TWITTER_2015, TWITTER_2017, MultimodalCorpus, Region
+    from flair_espvr.data import POSTS, TWITTER_2015, TWITTER_2017, TWITTER_GMNER, MultimodalCorpus, Region
     from flair_espvr.embeddings import CaptionedTransformerEmbeddings, ImageRegionEmbeddings
     from flair_espvr.errors import EspvrError
     from flair_espvr.models import (
@@ -28,6 +28,7 @@ _HOMES = {
     "POSTS": "data",
     "TWITTER_2015": "data",
     "TWITTER_2017": "data",
+    "TWITTER_GMNER": "data",
     "AdaCANTagger": "models",
     "CaptionedTransformerEmbeddings": "embeddings",
     "ESPVRTagger": "models",
@@ -50,6 +51,7 @@ __all__ = [
     "POSTS",
     "TWITTER_2015",
     "TWITTER_2017",
+    "TWITTER_GMNER",
     "AdaCANTagger",
     "CaptionedTransformerEmbeddings",
     "ESPVRTagger",

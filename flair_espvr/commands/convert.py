@@ -11,7 +11,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="IN", help="the file to read")
     parser.add_argument("target", metavar="OUT", help="the file to write; it is replaced whole, or left as it was")
     parser.add_argument(
-        "--from", dest="source_format", choices=formats, help="format of IN (default: told by its first line)"
+        "--from",
+        dest="source_format",
+        choices=(*formats, "gmner"),
+        help="format of IN (default: told by its first line); gmner is a txt/SPLIT.txt of Twitter-GMNER, with its xml",
     )
     parser.add_argument(
         "--to", dest="target_format", choices=formats, help="format of OUT (default: told by its suffix)"

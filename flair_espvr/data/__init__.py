@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from flair_espvr.data.formats.captions import read_captions
     from flair_espvr.data.formats.columns import read_posts, write_posts
     from flair_espvr.data.formats.jsonl import read_jsonl_posts, read_jsonl_sentences, write_jsonl_posts
+    from flair_espvr.data.gmner import TWITTER_GMNER
     from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ERROR, IMAGE_ID, metadata_or_none
     from flair_espvr.data.post import Post
     from flair_espvr.data.region import Region
@@ -25,6 +26,7 @@ _HOMES = {
     "POSTS": "corpora",
     "TWITTER_2015": "twitter",
     "TWITTER_2017": "twitter",
+    "TWITTER_GMNER": "gmner",
     "MultimodalCorpus": "corpora",
     "Post": "post",
     "Region": "region",
@@ -46,6 +48,7 @@ __all__ = [
     "POSTS",
     "TWITTER_2015",
     "TWITTER_2017",
+    "TWITTER_GMNER",
     "MultimodalCorpus",
     "Post",
     "Region",

@@ -1,4 +1,5 @@
 import argparse
+import json
 
 import pytest
 
@@ -37,6 +38,22 @@ def test_convert_says_which_tags_it_repaired(columns, tmp_path, capsys):
     columns.write_text("IMGID:1\na\tI-LOC\n")
     assert run(convert, columns, tmp_path / "out.jsonl") == 0
     assert "1 I- tags" in capsys.readouterr().out
+
+
+def test_convert_twitter_gmner_with_its_boxes(tmp_path, capsys):
+    for name in ("txt", "xml"):
+        (tmp_path / name).mkdir()
+    posts = tmp_path / "txt" / "dev.txt"
+    posts.write_text("IMGID:1\nNew\tB-LOC\nYork\tI-LOC\n\nIMGID:2\nKevin\tB-PER\n")
+    (tmp_path / "xml" / "1.xml").write_text(
+        "<annotation><size><width>4</width><height>2</height></size><object><name>New York</name>"
+        "<bndbox><xmin>1</xmin><ymin>0</ymin><xmax>4</xmax><ymax>1</ymax></bndbox></object></annotation>"
+    )
+    assert run(convert, posts, tmp_path / "dev.jsonl", "--from", "gmner") == 0
+    lines = (tmp_path / "dev.jsonl").read_text().splitlines()
+    assert [json.loads(line)["entities"][0]["regions"] for line in lines] == [[[0.25, 0.0, 1.0, 0.5]], []]
+    with pytest.raises(ConfigurationError, match="only JSONL has a place for boxes"):
+        run(convert, posts, tmp_path / "dev.conll", "--from", "gmner")
 
 
 def test_check_tells_clean_from_leaking(columns, tmp_path, capsys):

@@ -1,18 +1,25 @@
-"""From one format of posts to another: JSONL, IMGID column files, plain CoNLL."""
+"""From one format of posts to another: JSONL, IMGID column files, plain CoNLL; from Twitter-GMNER with its boxes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from flair.data import Sentence
 
 from flair_espvr.data.formats.columns import read_posts, write_posts
 from flair_espvr.data.formats.detect import Format, format_of
 from flair_espvr.data.formats.jsonl import read_jsonl_sentences, write_jsonl_posts
+from flair_espvr.data.gmner import read_gmner_sentences
 from flair_espvr.data.metadata import CAPTION, INVALID_TAG
 from flair_espvr.data.post import Post
 from flair_espvr.data.sentences import post_sentence, sentence_post
+from flair_espvr.errors import ConfigurationError
 from flair_espvr.io.atomic import atomic_write
+
+SourceFormat = Format | Literal["gmner"]
+"""What can be read: `"gmner"` is a file `txt/<split>.txt` of Twitter-GMNER, whose boxes are in the folder `xml` beside
+`txt`."""
 
 _LABEL_TYPE = "ner"
 
@@ -33,7 +40,7 @@ class Conversion:
 
 
 def convert_posts(
-    source: str | Path, target: str | Path, *, source_format: Format, target_format: Format
+    source: str | Path, target: str | Path, *, source_format: SourceFormat, target_format: Format
 ) -> Conversion:
     """Write the posts of `source` to `target` in another format; `target` appears whole or not at all.
 
@@ -41,9 +48,12 @@ def convert_posts(
     from 1. Column files take a post's image id (see `image_id_of`) and leave captions and further fields behind.
 
     Raises:
+        ConfigurationError: boxes are to go into a column file, which has no place for them.
         OSError: a file cannot be opened or written.
         PostFormatError: `source` does not follow its format, or a post cannot be said in the other one.
     """
+    if source_format == "gmner" and target_format != "jsonl":
+        raise ConfigurationError(f"{target}: only JSONL has a place for boxes; name a .jsonl file, or read IN as imgid")
     done = Conversion()
     with atomic_write(target) as file:
         if target_format == "jsonl":
@@ -60,7 +70,7 @@ def read_any(path: str | Path) -> Iterator[Post]:
     return _posts(path, format_of(path), Conversion())
 
 
-def _posts(path: str | Path, format: Format, done: Conversion) -> Iterator[Post]:
+def _posts(path: str | Path, format: SourceFormat, done: Conversion) -> Iterator[Post]:
     if format == "jsonl":
         for sentence in read_jsonl_sentences(path, label_type=_LABEL_TYPE):
             done.lost_captions += sentence.has_metadata(CAPTION)
@@ -72,7 +82,10 @@ def _posts(path: str | Path, format: Format, done: Conversion) -> Iterator[Post]
             yield replace(post, image_id=str(number))
 
 
-def _sentences(path: str | Path, format: Format, done: Conversion) -> Iterator[Sentence]:
+def _sentences(path: str | Path, format: SourceFormat, done: Conversion) -> Iterator[Sentence]:
+    if format == "gmner":
+        yield from read_gmner_sentences(path, label_type=_LABEL_TYPE)
+        return
     if format == "jsonl":
         yield from read_jsonl_sentences(path, label_type=_LABEL_TYPE)
         return

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from flair_espvr.data.formats.captions import CONTEXT_FILES
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.io.lines import read_lines
 
@@ -45,12 +46,13 @@ def split_files(folder: Path) -> list[Path]:
 
 
 def post_files(folder: Path) -> list[Path]:
-    """The files of posts in a folder, by name: `.jsonl`, `.txt` and `.conll`, apart from files of captions.
+    """The files of posts in a folder, by name: `.jsonl`, `.txt` and `.conll`, apart from files of contexts.
 
     Raises:
         ConfigurationError: there are none.
     """
-    files = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES and path.stem != "captions")
+    contexts = {Path(name).stem for name in CONTEXT_FILES.values()}
+    files = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES and path.stem not in contexts)
     if not files:
         raise ConfigurationError(f"{folder}: expected files of posts (.jsonl, .txt or .conll), found none")
     return files
