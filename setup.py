@@ -53,6 +53,7 @@ setup(
         "pyyaml>=6",
         "requests>=2.31",
         "safetensors>=0.4",
+        "scikit-learn>=1.3",
         "scipy>=1.11",
         "timm>=1.0.31",
         "torch>=2.2",

@@ -1,16 +1,17 @@
-"""`flair-espvr evaluate`: score a model file on any corpus, its own or another (the cross-domain test)."""
+"""`flair-espvr evaluate`: score a model file, or anybody's predictions, on any corpus (the cross-domain test too)."""
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from flair_espvr.commands.options import add_overrides, add_tagger, quiet_flair
 
-HELP = "score a model on a corpus, with tags read leniently and strictly"
+HELP = "score a model or a file of predictions on a corpus, with tags read leniently and strictly, and their places"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    add_tagger(parser)
+    add_tagger(parser, optional=True)
     parser.add_argument(
         "corpus",
         metavar="CORPUS",
@@ -19,37 +20,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=("train", "dev", "test"), default="test", help="default: %(default)s")
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="pictures by image id")
     parser.add_argument("--captions", type=Path, metavar="FILE", help="captions by image id")
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        metavar="FILE",
+        help="what a system has found, in place of MODEL: these posts as JSONL, in order, as predict writes them",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="also keep gold and predicted entities, as JSON lines")
     add_overrides(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the command; 0 when the scores are printed."""
+    """Runs the command; 0 when the scores are printed.
+
+    Raises:
+        ConfigurationError: there is neither a model nor a file of predictions, or there are both.
+    """
     import flair
 
     from flair_espvr.commands.device import chosen_device
-    from flair_espvr.evaluation.evaluate import evaluate
+    from flair_espvr.errors import ConfigurationError
+    from flair_espvr.evaluation.evaluate import PREDICTED, evaluate, evaluation, read_tagged
     from flair_espvr.evaluation.predictions_file import write_predictions
     from flair_espvr.models.loading import load_tagger
     from flair_espvr.training.build import build_corpus
     from flair_espvr.training.recipes.recipe_file import load_corpus_section
 
+    if (arguments.model is None) == (arguments.predictions is None):
+        raise ConfigurationError("expected either MODEL or --predictions FILE, to be scored on CORPUS")
     places = {"images": arguments.images, "captions": arguments.captions}
     overrides = [f"corpus.{name}={path}" for name, path in places.items() if path is not None]
     section = load_corpus_section(arguments.corpus, [*overrides, *arguments.set])
     quiet_flair()
     flair.device = chosen_device(arguments.device)
     corpus = build_corpus(section)
-    result = evaluate(
-        load_tagger(arguments.model, trusted=arguments.trust),
-        getattr(corpus, arguments.split) or (),
-        gold_label_type=section.label_type,
-        mini_batch_size=arguments.batch_size,
-        amp=arguments.amp,
-        edition=corpus.edition,
-        verbose=True,
-    )
+    posts = list(getattr(corpus, arguments.split) or ())
+    gold: dict[str, Any] = {"gold_label_type": section.label_type, "edition": corpus.edition}
+    if arguments.predictions is not None:
+        result = evaluation(posts, read_tagged(arguments.predictions, posts), label_type=PREDICTED, **gold)
+    else:
+        tagger = load_tagger(arguments.model, trusted=arguments.trust)
+        size, amp = arguments.batch_size, arguments.amp
+        result = evaluate(tagger, posts, mini_batch_size=size, amp=amp, verbose=True, **gold)
     if arguments.out is not None:
         write_predictions(arguments.out, result.gold, result.predicted)
-    print(f"{result.lenient.to_markdown()}\n{result.strict.to_markdown()}")
+    tables = [scores.to_markdown() for scores in (result.lenient, result.strict)]
+    print("\n".join([*tables, *(scores.to_markdown() for scores in result.grounding.values())]))
     return 0

@@ -17,9 +17,15 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_tagger(parser: argparse.ArgumentParser) -> None:
-    """`MODEL` and how it tags: `--batch-size`, `--device`, `--amp`, `--trust`."""
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file, or a folder of save_pretrained")
+def add_tagger(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    """`MODEL`, which may be optional, and how it tags: `--batch-size`, `--device`, `--amp`, `--trust`."""
+    parser.add_argument(
+        "model",
+        type=Path,
+        nargs="?" if optional else None,
+        metavar="MODEL",
+        help="a model file, or a folder of save_pretrained",
+    )
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="posts at once (default: %(default)s)")
     parser.add_argument("--device", help="where to compute, e.g. cpu or cuda:1 (default: a GPU if there is one)")
     parser.add_argument(

@@ -86,7 +86,7 @@ class Scores:
         """A table in percent, one row per type and two of averages, under a line that says what was scored."""
         edition = f", edition: {self.edition}" if self.edition else ""
         lines = [
-            f"{self.sentences} sentences, {self.micro.gold} gold entities, tags read {_READ[self.reading]}{edition}",
+            f"{self.sentences} sentences, {self.micro.gold} gold entities, tags read {READ[self.reading]}{edition}",
             "",
             "| type | precision | recall | F1 | gold | predicted | correct |",
             "|---|---:|---:|---:|---:|---:|---:|",
@@ -97,7 +97,8 @@ class Scores:
         return "\n".join(lines) + "\n"
 
 
-_READ: dict[Reading, str] = {"lenient": "leniently (as seqeval's default and Flair)", "strict": "as strict IOB2"}
+READ: dict[Reading, str] = {"lenient": "leniently (as seqeval's default and Flair)", "strict": "as strict IOB2"}
+"""The readings of invalid tags, in words."""
 
 
 def score_entities(

@@ -1,0 +1,50 @@
+"""`evaluate --predictions`: what any system has found, scored on grounded posts."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flair_espvr.commands.main import main
+
+BOX = [0.0, 0.0, 0.5, 1.0]
+
+
+def write(path: Path, *entities: dict[str, object]) -> Path:
+    words = ["kevin", "sings", "in", "oakland"]
+    posts = [{"tokens": words, "entities": [{**entity, "end": int(str(entity["start"])) + 1}]} for entity in entities]
+    path.write_text("\n".join(map(json.dumps, posts)))
+    return path
+
+
+def test_anybodys_predictions_are_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown, absent = {"start": 0, "type": "PER", "regions": [BOX]}, {"start": 3, "type": "LOC", "regions": []}
+    gold = write(tmp_path / "gold.jsonl", shown, absent)
+    region = dict(zip(("left", "top", "right", "bottom", "score"), [*BOX, 0.7], strict=True))
+    found = write(
+        tmp_path / "found.jsonl",
+        {"start": 0, "type": "PER", "score": 0.9, "region": region, "grounded": 0.8},
+        {"start": 3, "type": "ORG", "score": 0.9, "region": None, "grounded": 0.1},
+    )
+    assert main(["evaluate", str(gold), "--predictions", str(found), "--out", str(tmp_path / "kept.jsonl")]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("| EEG | 100.00 | 100.00 | 100.00 | 2 | 2 | 2 |") == 2  # in both readings
+    assert printed.count("| GMNER | 50.00 | 50.00 | 50.00 | 2 | 2 | 1 |") == 2
+    assert "average precision 100.00" in printed
+    assert len((tmp_path / "kept.jsonl").read_text().splitlines()) == 2
+
+
+def test_posts_without_regions_have_no_grounding_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gold = write(tmp_path / "gold.jsonl", {"start": 0, "type": "PER"})
+    assert main(["evaluate", str(gold), "--predictions", str(gold)]) == 0
+    assert "GMNER" not in capsys.readouterr().out
+
+
+def test_predictions_of_other_posts_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gold = write(tmp_path / "gold.jsonl", {"start": 0, "type": "PER"}, {"start": 0, "type": "PER"})
+    fewer = write(tmp_path / "fewer.jsonl", {"start": 0, "type": "PER"})
+    assert main(["evaluate", str(gold), "--predictions", str(fewer)]) == 1
+    assert "post 2 should be 'kevin sings in oakland', and is no more" in capsys.readouterr().err
+    assert main(["evaluate", str(gold)]) == 1
+    assert "expected either MODEL or --predictions FILE" in capsys.readouterr().err
+    assert main(["evaluate", "model.pt", str(gold), "--predictions", str(gold)]) == 1
