@@ -76,7 +76,7 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
 )
 
 
-def run(configuration: Configuration, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+def run(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """Train and test once, in a process that has done nothing else.
 
     Returns:
@@ -84,6 +84,7 @@ def run(configuration: Configuration, seed: int, options: argparse.Namespace) ->
         step with its share of evaluations, `predict`, milliseconds a post, `parameters`, millions without encoder, and
         `memory`, the most that the process had of the machine's, in MiB.
     """
+    configuration = CONFIGURATIONS[name]
     torch.set_num_threads(options.threads)
     flair.set_seed(seed)
     regions = regions_of(options)
@@ -199,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 continue
             start = time.monotonic()
             with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-                row = {**wanted, **process.submit(run, CONFIGURATIONS[name], seed, options).result()}
+                row = {**wanted, **process.submit(run, name, seed, options).result()}
             row["seconds"] = round(time.monotonic() - start)
             append_result(results, row, settings)
     print(table(finished_results(results, settings)))
