@@ -1,10 +1,11 @@
 """`flair-espvr evaluate`: score a model file, or anybody's predictions, on any corpus (the cross-domain test too)."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
-from flair_espvr.commands.options import add_overrides, add_tagger, quiet_flair
+from flair_espvr.commands.options import add_overrides, add_tagger, quiet_flair, warn_without_images
 
 HELP = "score a model or a file of predictions on a corpus, with tags read leniently and strictly, and their places"
 
@@ -39,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     import flair
 
     from flair_espvr.commands.device import chosen_device
+    from flair_espvr.data.metadata import IMAGE
     from flair_espvr.errors import ConfigurationError
     from flair_espvr.evaluation.evaluate import PREDICTED, evaluate, evaluation, read_tagged
     from flair_espvr.evaluation.predictions_file import write_predictions
@@ -55,11 +57,13 @@ def run(arguments: argparse.Namespace) -> int:
     flair.device = chosen_device(arguments.device)
     corpus = build_corpus(section)
     posts = list(getattr(corpus, arguments.split) or ())
+    print(f"{corpus.name}, {arguments.split}: {corpus.summary.get(arguments.split, 'no posts')}", file=sys.stderr)
     gold: dict[str, Any] = {"gold_label_type": section.label_type, "edition": corpus.edition}
     if arguments.predictions is not None:
         result = evaluation(posts, read_tagged(arguments.predictions, posts), label_type=PREDICTED, **gold)
     else:
         tagger = load_tagger(arguments.model, trusted=arguments.trust)
+        warn_without_images(tagger, any(post.has_metadata(IMAGE) for post in posts))
         size, amp = arguments.batch_size, arguments.amp
         result = evaluate(tagger, posts, mini_batch_size=size, amp=amp, verbose=True, **gold)
     if arguments.out is not None:

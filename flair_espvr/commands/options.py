@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import sys
 import warnings
 from pathlib import Path
 
@@ -38,6 +39,18 @@ def add_tagger(parser: argparse.ArgumentParser, *, optional: bool = False) -> No
         action="store_true",
         help="also accept a file of Flair's own tagger, whose loader runs any code that the file holds",
     )
+
+
+def warn_without_images(tagger: object, any_image: bool) -> None:
+    """Says so where a model that reads pictures was given none: its scores are not those of its recipe."""
+    from flair_espvr.models.capabilities import ReadsImages
+
+    if isinstance(tagger, ReadsImages) and tagger.region_embeddings is not None and not any_image:
+        print(
+            "warning: the model reads pictures, and no post has one; put them into a folder images beside the posts, "
+            "or name their folder with --images",
+            file=sys.stderr,
+        )
 
 
 def add_runs_folder(parser: argparse.ArgumentParser) -> None:

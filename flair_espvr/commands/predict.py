@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flair_espvr.commands import FOUND_BAD
 from flair_espvr.commands.bad_images import add_bad_list_argument, report_bad_images
 from flair_espvr.commands.device import chosen_device
-from flair_espvr.commands.options import add_tagger
+from flair_espvr.commands.options import add_tagger, warn_without_images
 
 if TYPE_CHECKING:
     from flair_espvr.data.post import Post
@@ -108,6 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
         tagging = PostTagging(tagger, posts, batch_size=arguments.batch_size, amp=arguments.amp)
         made_by = {"model": tagger_digest(arguments.model), "amp": arguments.amp}
         write_tagged(tagging, arguments.out, format=format_, made_by=made_by, progress=not arguments.quiet)
+    warn_without_images(tagger, tagging.images > 0)
     bad = tagging.bad_images
     for folder in folders:
         for path in sorted(folder.not_images):

@@ -13,11 +13,15 @@ from flair_espvr.data.formats.captions import read_contexts
 from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.data.formats.jsonl import read_jsonl_sentences
 from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, INVALID_TAG, KNOWLEDGE, OCR, TAGS
+from flair_espvr.data.post_folder import context_files, image_folder
 from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.images.folder import ImageFolder
 
 log = logging.getLogger("flair.espvr.data")
+
+Place = str | Path | Literal[False] | None
+"""Where something is: `None` for what the folder of posts brings along, `False` for nothing."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,10 @@ class MultimodalCorpus(Corpus[Sentence]):
 
     Args:
         data_folder: where the files of posts are.
-        images: a folder of pictures named `<image id>.jpg`, `.png`, ...; `None` for no pictures.
-        captions: a file of captions by image id (see `read_captions`); `None` for no captions.
+        images: a folder of pictures named `<image id>.jpg`, `.png`, ...; `None` for the folder `images` among the
+            posts or, where there is none, the posts' own; `False` for no pictures.
+        captions: a file of captions by image id (see `read_captions`); `None` for `captions.tsv` among the posts,
+            where there is one; `False` for no captions.
         tags: the same of what the pictures show, under the key `"tags"`.
         ocr: the same of what is written in them, `"ocr"`.
         knowledge: the same of what is known about the posts, `"knowledge"`.
@@ -88,11 +94,11 @@ class MultimodalCorpus(Corpus[Sentence]):
         self,
         data_folder: str | Path,
         *,
-        images: str | Path | None = None,
-        captions: str | Path | None = None,
-        tags: str | Path | None = None,
-        ocr: str | Path | None = None,
-        knowledge: str | Path | None = None,
+        images: Place = None,
+        captions: Place = None,
+        tags: Place = None,
+        ocr: Place = None,
+        knowledge: Place = None,
         train_file: str | None = "train.txt",
         dev_file: str | None = "valid.txt",
         test_file: str | None = "test.txt",
@@ -106,22 +112,25 @@ class MultimodalCorpus(Corpus[Sentence]):
         names = {"train": train_file, "dev": dev_file, "test": test_file}
         files = {split: self.data_folder / file for split, file in names.items() if file is not None}
         _require_files(self.data_folder, files)
-        image_folder = ImageFolder(images) if images is not None else None
+        pictures = None
+        if images is not False:
+            pictures = ImageFolder(image_folder(self.data_folder) if images is None else images)
         given = {CAPTION: captions, TAGS: tags, OCR: ocr, KNOWLEDGE: knowledge}
-        context_files = {key: Path(path) for key, path in given.items() if path is not None}
-        contexts = read_contexts(context_files)
-        self.files = [*files.values(), *context_files.values()]
+        named = {key: Path(path) for key, path in given.items() if path}
+        beside = {key: path for key, path in context_files(self.data_folder).items() if given[key] is None}
+        contexts = read_contexts({**named, **beside})
+        self.files = [*files.values(), *named.values(), *beside.values()]
 
         self.summary: dict[str, SplitSummary] = {}
         datasets: dict[str, FlairDatapointDataset[Sentence]] = {}
         for split, path in files.items():
             sentences, self.summary[split] = _read_split(
-                _sentences(path, label_type, label_name_map), image_folder, contexts, label_type
+                _sentences(path, label_type, label_name_map), pictures, contexts, label_type
             )
             datasets[split] = FlairDatapointDataset(sentences)
             log.info("%s: %s", path, self.summary[split])
-        if image_folder is not None:
-            _report_oddities(image_folder)
+        if pictures is not None:
+            _report_oddities(pictures)
         super().__init__(
             datasets.get("train"),
             datasets.get("dev"),

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from flair.data import Sentence
 
-from flair_espvr.data.corpora import MultimodalCorpus
+from flair_espvr.data.corpora import MultimodalCorpus, Place
 from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.data.metadata import IMAGE_ID, REGIONS, metadata_or_none
 from flair_espvr.data.region import Region
@@ -54,8 +54,8 @@ class TWITTER_GMNER(MultimodalCorpus):  # noqa: N801  # Flair names corpora so
         self,
         base_path: str | Path,
         *,
-        images: str | Path | None = None,
-        captions: str | Path | None = None,
+        images: Place = None,
+        captions: Place = None,
         label_type: str = "ner",
     ) -> None:
         texts = Path(base_path) / TEXTS

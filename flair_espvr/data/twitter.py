@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import flair
 
-from flair_espvr.data.corpora import MultimodalCorpus
+from flair_espvr.data.corpora import MultimodalCorpus, Place
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.io.download import download, sha256_of
 
@@ -26,11 +26,11 @@ class _Twitter(MultimodalCorpus):
         self,
         base_path: str | Path | None = None,
         *,
-        images: str | Path | None = None,
-        captions: str | Path | None = None,
-        tags: str | Path | None = None,
-        ocr: str | Path | None = None,
-        knowledge: str | Path | None = None,
+        images: Place = None,
+        captions: Place = None,
+        tags: Place = None,
+        ocr: Place = None,
+        knowledge: Place = None,
         label_type: str = "ner",
         label_name_map: Mapping[str, str] | None = None,
         allow_other_edition: bool = False,
@@ -87,8 +87,8 @@ class TWITTER_2015(_Twitter):  # noqa: N801  # Flair names corpora so
 
     Args:
         base_path: a folder with `train.txt`, `valid.txt` and `test.txt`; `None` downloads them once into Flair's cache.
-        images: the folder of the tweets' pictures; the corpus works without.
-        captions: a file of captions by image id; the corpus works without.
+        images: the folder of the tweets' pictures, as for `MultimodalCorpus`; the corpus works without.
+        captions: a file of captions by image id, likewise.
         tags: as for `MultimodalCorpus`, like `ocr` and `knowledge`.
         ocr: see `tags`.
         knowledge: see `tags`.

@@ -7,13 +7,14 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from flair_espvr.data.formats.captions import CONTEXT_FILES, read_contexts
+from flair_espvr.data.formats.captions import read_contexts
 from flair_espvr.data.formats.columns import parse_columns
 from flair_espvr.data.formats.detect import format_of_line, post_files
 from flair_espvr.data.formats.jsonl import parse_jsonl
 from flair_espvr.data.formats.records import image_id_of
 from flair_espvr.data.metadata import CAPTION
 from flair_espvr.data.post import Post
+from flair_espvr.data.post_folder import context_files, image_folder
 from flair_espvr.images.folder import ImageFolder
 from flair_espvr.io.lines import read_lines
 
@@ -60,9 +61,9 @@ def posts_from(
         files = post_files(path)
         beside = given
         if beside is None:
-            beside = ImageFolder(path / "images" if (path / "images").is_dir() else path)
+            beside = ImageFolder(image_folder(path))
             folders.append(beside)
-        own = {key: path / name for key, name in CONTEXT_FILES.items() if key not in told and (path / name).exists()}
+        own = {key: file for key, file in context_files(path).items() if key not in told}
         known = {**read_contexts(own), **told}
         streams += [read_untagged_posts(file, images=beside, contexts=known) for file in files]
     return chain.from_iterable(streams), folders

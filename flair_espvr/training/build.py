@@ -1,9 +1,7 @@
 """From the sections of a recipe to its corpus, its embeddings and its model."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
-import flair
 from flair.data import Corpus, Dictionary, Sentence
 from flair.embeddings import (
     CharacterEmbeddings,
@@ -17,7 +15,6 @@ from flair.nn import Classifier
 from tqdm import tqdm
 
 from flair_espvr.data import CAPTION, IMAGE, TWITTER_2015, TWITTER_2017, MultimodalCorpus
-from flair_espvr.data.metadata import KNOWLEDGE, OCR, TAGS
 from flair_espvr.embeddings import CaptionedTransformerEmbeddings, CharacterCNNEmbeddings, ImageRegionEmbeddings
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.io.packaged import resolve_packaged
@@ -38,13 +35,7 @@ def build_corpus(section: sections.CorpusSection) -> MultimodalCorpus:
     arguments = section.model_dump(exclude={"type", "folder"})
     if isinstance(section, sections.ColumnCorpus):
         return MultimodalCorpus(section.folder, **arguments)
-    kind = _TWITTER[section.type]
-    folder = section.folder or Path(flair.cache_root) / "datasets" / kind.folder
-    files = {name: f"{name}.tsv" for name in ("captions", TAGS, OCR, KNOWLEDGE)}
-    for name, beside in {"images": "images", **files}.items():
-        if arguments[name] is None and (folder / beside).exists():
-            arguments[name] = folder / beside
-    return kind(section.folder, **arguments)
+    return _TWITTER[section.type](section.folder, **arguments)
 
 
 def build_embeddings(section: sections.EmbeddingsSection, corpus: Corpus[Sentence]) -> TokenEmbeddings:

@@ -5,7 +5,9 @@ from flair.data import Sentence
 from PIL import Image
 
 from flair_espvr.data import POSTS, MultimodalCorpus
+from flair_espvr.data.metadata import metadata_or_none
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.tagging import posts_from
 
 POST = "IMGID:{}\nNew\tB-LOC\nYork\tI-LOC\n\u200b\tO\nrocks\tI-OTHER\n\n"
 
@@ -114,10 +116,35 @@ def test_posts_are_read_from_jsonl(folder):
     assert [s.get_metadata("caption") for s in list(corpus.train)[1:]] == ["a city", "its own"]
 
 
+def test_a_folder_brings_its_pictures_and_contexts_as_in_predict(folder):
+    (folder / "pictures").rename(folder / "images")
+    (folder / "ocr.tsv").write_text("0\tSTOP\n")
+    corpus = MultimodalCorpus(folder)
+    predicted = {post.image_id: post for post in posts_from([str(folder)])[0]}
+    for sentence in corpus.get_all_sentences():
+        post = predicted[sentence.get_metadata("image_id")]
+        assert metadata_or_none(sentence, "image") == post.image
+        for key in ("caption", "ocr"):
+            assert metadata_or_none(sentence, key) == post.contexts.get(key)
+    assert sum(split.pictures for split in corpus.summary.values()) == 1
+    assert sum(split.captions for split in corpus.summary.values()) == 2
+    bare = MultimodalCorpus(folder, images=False, captions=False, ocr=False)
+    assert not any(
+        sentence.has_metadata(key) for sentence in bare.get_all_sentences() for key in ("image", "caption", "ocr")
+    )
+
+
+def test_pictures_may_lie_beside_the_posts(folder):
+    (folder / "pictures" / "0.jpg").rename(folder / "0.jpg")
+    corpus = MultimodalCorpus(folder)
+    found = [post.get_metadata("image") for post in corpus.get_all_sentences() if post.has_metadata("image")]
+    assert found == [str(folder / "0.jpg")]
+
+
 def test_other_contexts_are_read_as_captions_are(folder):
     (folder / "tags.tsv").write_text("image_id\ttags\n0\ta dog\n")
     (folder / "ocr.jsonl").write_text('{"image_id": "0", "ocr": "STOP"}\n')
-    corpus = MultimodalCorpus(folder, tags=folder / "tags.tsv", ocr=folder / "ocr.jsonl")
+    corpus = MultimodalCorpus(folder, captions=False, tags=folder / "tags.tsv", ocr=folder / "ocr.jsonl")
     found = [post for post in corpus.get_all_sentences() if post.get_metadata("image_id") == "0"]
     assert found
     assert {(post.get_metadata("tags"), post.get_metadata("ocr")) for post in found} == {("a dog", "STOP")}

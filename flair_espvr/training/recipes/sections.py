@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flair_espvr.nn.config import NaturalNumber, PositiveFloat, PositiveInt, Share
 
+Place = Path | Literal[False] | None
+"""Where something is: null for what the folder of posts brings along, false for nothing."""
+
 
 class Section(BaseModel):
     """A part of a recipe: unknown keys are errors, values do not change."""
@@ -20,18 +23,22 @@ class Section(BaseModel):
 
 
 class ColumnCorpus(Section):
-    """Arguments of `MultimodalCorpus`: files of `word<TAB>tag` lines, or JSONL where they are named `.jsonl`."""
+    """Arguments of `MultimodalCorpus`: files of `word<TAB>tag` lines, or JSONL where they are named `.jsonl`.
+
+    Where `images`, `captions`, `tags`, `ocr` or `knowledge` is left out, it is what the folder brings along: its folder
+    `images`, its `captions.tsv`, `tags.tsv`, `ocr.tsv` and `knowledge.tsv`. `false` leaves it aside.
+    """
 
     type: Literal["columns"] = "columns"
     folder: Path
     train_file: str | None = "train.txt"
     dev_file: str | None = "valid.txt"
     test_file: str | None = "test.txt"
-    images: Path | None = None
-    captions: Path | None = None
-    tags: Path | None = None
-    ocr: Path | None = None
-    knowledge: Path | None = None
+    images: Place = None
+    captions: Place = None
+    tags: Place = None
+    ocr: Place = None
+    knowledge: Place = None
     label_type: str = "ner"
     label_name_map: dict[str, str] | None = None
 
@@ -39,18 +46,17 @@ class ColumnCorpus(Section):
 class TwitterCorpus(Section):
     """Arguments of `TWITTER_2015` and `TWITTER_2017`.
 
-    Without `folder`, the corpus is Flair's cached copy, downloaded once. Without `images`, `captions`, `tags`,
-    `ocr` and `knowledge`, these are the folder `images` and the files `captions.tsv`, `tags.tsv`, `ocr.tsv` and
-    `knowledge.tsv` beside the posts, where there are such.
+    Without `folder`, the corpus is Flair's cached copy, downloaded once. What the folder brings along is taken as in
+    `ColumnCorpus`.
     """
 
     type: Literal["twitter_2015", "twitter_2017"]
     folder: Path | None = None
-    images: Path | None = None
-    captions: Path | None = None
-    tags: Path | None = None
-    ocr: Path | None = None
-    knowledge: Path | None = None
+    images: Place = None
+    captions: Place = None
+    tags: Place = None
+    ocr: Place = None
+    knowledge: Place = None
     label_type: str = "ner"
     label_name_map: dict[str, str] | None = None
     allow_other_edition: bool = False
