@@ -21,20 +21,33 @@ def resolve_packaged(name: str) -> str:
             weights of the `offline` extra come in packages that would ask for more than their files.
 
     Raises:
-        ConfigurationError: the package is not installed, or has no such file.
+        ConfigurationError: NAME is no top-level package that is installed, or PATH is not in it.
     """
     if not name.startswith("package:"):
         return name
     package, _, path = name.removeprefix("package:").partition("/")
-    spec = find_spec(package)
-    if spec is None or spec.origin is None:
+    if not package.isidentifier():  # to find the package `a.b`, Python imports `a`
+        raise ConfigurationError(f"{name}: expected package:NAME/PATH, where NAME is one name, of a top-level package")
+    if Path(path).anchor or ".." in Path(path).parts:
+        raise ConfigurationError(f"{name}: expected package:NAME/PATH, where PATH is inside the package, without '..'")
+    folders = _folders(package)
+    if not folders:
         raise ConfigurationError(
             f"{name}: the package {package} is not installed; try: pip install 'flair-espvr[offline]'"
         )
-    file = Path(spec.origin).parent / path
+    file = Path(folders[0], path)
     if not file.exists():
         raise ConfigurationError(f"{name}: the package {package} has no {path}")
     return str(file)
+
+
+def _folders(package: str) -> list[str]:
+    """Where a package is, found without importing it; nowhere where it is not installed or no more than a module."""
+    try:
+        spec = find_spec(package)
+    except ValueError:  # a module that is imported but was never found, such as `__main__`
+        return []
+    return list(spec.submodule_search_locations or ()) if spec is not None else []
 
 
 def minilm_folder() -> Path:
