@@ -34,6 +34,11 @@ def add_tagger(parser: argparse.ArgumentParser, *, optional: bool = False) -> No
         action="store_true",
         help="mixed precision: faster, and nearly always the same tags (no effect on a CPU without bfloat16)",
     )
+    add_trust(parser)
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """`--trust`, for files of Flair's own taggers."""
     parser.add_argument(
         "--trust",
         action="store_true",

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from flair_espvr.commands import FOUND_BAD
-from flair_espvr.commands.options import add_runs_folder, quiet_flair
+from flair_espvr.commands.options import add_runs_folder, add_trust, quiet_flair
 
 HELP = "run what a table needs and does not have, and write it to FOLDER/tables as Markdown, CSV and LaTeX"
 
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("SYSTEM", "SYSTEM"),
         help="also test the difference between these two rows (may be repeated)",
     )
+    add_trust(parser)
     parser.add_argument("--no-run", action="store_true", help="make nothing; show what is done")
 
 
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     from flair_espvr.training.tables.tidy_csv import to_csv
 
     table = load_table(arguments.table, compare=arguments.compare)
-    runs = cell_runs(table, arguments.out)
+    runs = cell_runs(table, arguments.out, trust=arguments.trust)
     quiet_flair()
     problems = [] if arguments.no_run else make_missing(runs, lambda line: print(line, file=sys.stderr))
     for problem in problems:

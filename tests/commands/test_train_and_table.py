@@ -5,8 +5,10 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import yaml
 from flair.nn import Classifier
 from seqeval.metrics import f1_score
@@ -15,7 +17,9 @@ from flair_espvr import ESPVRTagger
 from flair_espvr.commands.main import main
 from flair_espvr.data.bio import EntitySpan, bio_tags
 from flair_espvr.data.formats.columns import read_posts
+from flair_espvr.evaluation.evaluate import Evaluation
 from flair_espvr.evaluation.predictions_file import read_predictions
+from flair_espvr.evaluation.scores import Scores
 from flair_espvr.training.recipes.recipe_file import load_recipe
 from flair_espvr.training.runs import run as run_module
 from flair_espvr.training.runs.run_folder import RunFolder
@@ -119,6 +123,60 @@ def test_a_table_is_filled_read_and_shared(
     assert "text − captions | here | 2 |" in capsys.readouterr().out  # noqa: RUF001
     assert main(["table", str(path), "--out", str(out), "--compare", "text", "caption"]) == 1
     assert "'caption' is none of captions, text" in capsys.readouterr().err
+
+
+class Payload:
+    """Leaves a file behind where it is unpickled."""
+
+    def __init__(self, canary: Path) -> None:
+        self._canary = canary
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self._canary,)
+
+
+def flairs_own(tiny_bert: Path) -> str:
+    """What makes a recipe one of Flair's own tagger."""
+    return f"embeddings: {{type: transformer, model: {tiny_bert}}}\nmodel: {{type: sequence_tagger, use_rnn: false}}\n"
+
+
+def cross_domain_table(folder: Path, recipe: Path, changes: str) -> Path:
+    """The row `text` of `table_file` alone, with one seed."""
+    path = table_file(folder, recipe)
+    table = yaml.safe_load(path.read_text(encoding="utf-8"))
+    path.write_text(yaml.safe_dump({**table, "rows": table["rows"][1:], "compare": []}), encoding="utf-8")
+    (folder / "text.yaml").write_text(f"extends: tiny.yaml\nseeds: [1]\n{changes}", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(("is_flairs", "trust"), [(False, []), (False, ["--trust"]), (True, [])])
+def test_models_in_somebodys_runs_are_not_unpickled(
+    recipe_path: Path,
+    tmp_path: Path,
+    tiny_bert: Path,
+    capsys: pytest.CaptureFixture[str],
+    is_flairs: bool,
+    trust: list[str],
+) -> None:
+    """A run that is done but for its score on the other corpus; its model is a payload."""
+    path = cross_domain_table(tmp_path, recipe_path, flairs_own(tiny_bert) * is_flairs)
+    folder = RunFolder.of(tmp_path / "runs", "text", load_recipe(tmp_path / "text.yaml"), 1)
+    folder.path.mkdir(parents=True)
+    scores = Scores({}, 1, "lenient")
+    folder.write_evaluation(Evaluation([[]], [[]], scores, scores))
+    torch.save(Payload(tmp_path / "canary"), folder.model)
+    assert main(["table", str(path), "--out", str(tmp_path / "runs"), *trust]) == 3
+    assert "not made: text, there, seed 1" in capsys.readouterr().err
+    assert not (tmp_path / "canary").exists()
+
+
+def test_flairs_own_models_are_scored_on_another_corpus_where_trusted(
+    recipe_path: Path, tmp_path: Path, tiny_bert: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = cross_domain_table(tmp_path, recipe_path, flairs_own(tiny_bert))
+    assert main(["table", str(path), "--out", str(tmp_path / "runs")]) == 3
+    assert "trusted (--trust)" in capsys.readouterr().err
+    assert main(["table", str(path), "--out", str(tmp_path / "runs"), "--trust"]) == 0
 
 
 def test_a_row_that_cannot_be_made_does_not_stop_the_others(

@@ -6,6 +6,7 @@ from pathlib import Path
 from flair_espvr.evaluation.evaluate import evaluate
 from flair_espvr.models.loading import load_tagger
 from flair_espvr.training.build import build_corpus
+from flair_espvr.training.recipes import sections
 from flair_espvr.training.recipes.recipe import Recipe, digest
 from flair_espvr.training.recipes.recipe_file import load_recipe
 from flair_espvr.training.runs.run import run
@@ -15,7 +16,10 @@ from flair_espvr.training.tables.table_file import TableFile
 
 @dataclass(frozen=True)
 class CellRun:
-    """One seed of one cell: what is run, and which of its evaluations the cell shows."""
+    """One seed of one cell: what is run, and which of its evaluations the cell shows.
+
+    `trusted` says whether its model may be one of Flair's own, see `load_tagger`.
+    """
 
     row: str
     group: str
@@ -23,6 +27,7 @@ class CellRun:
     seed: int
     folder: RunFolder
     other_corpus: Recipe | None
+    trusted: bool
 
     def __str__(self) -> str:
         return f"{self.row}, {self.group}, seed {self.seed}"
@@ -46,7 +51,7 @@ class CellRun:
         if self.other_corpus is not None and not self.folder.is_done(self.evaluation):
             corpus = build_corpus(self.other_corpus.corpus)
             result = evaluate(
-                load_tagger(self.folder.model, trusted=True),
+                load_tagger(self.folder.model, trusted=self.trusted),
                 corpus.test,
                 gold_label_type=self.other_corpus.corpus.label_type,
                 edition=corpus.edition,
@@ -54,8 +59,14 @@ class CellRun:
             self.folder.write_evaluation(result, self.evaluation)
 
 
-def cell_runs(table: TableFile, runs: Path) -> list[CellRun]:
-    """All runs of a table, the first seed of every cell first: a table that is stopped has rows that compare."""
+def cell_runs(table: TableFile, runs: Path, *, trust: bool = False) -> list[CellRun]:
+    """All runs of a table, the first seed of every cell first: a table that is stopped has rows that compare.
+
+    Args:
+        table: what is shown.
+        runs: the folder of all runs.
+        trust: whether models of recipes for Flair's own taggers are unpickled to score them on another corpus.
+    """
     found = []
     for row in table.rows:
         for group, cell in row.cells.items():
@@ -65,5 +76,6 @@ def cell_runs(table: TableFile, runs: Path) -> list[CellRun]:
             other = None if cell.corpus is None else load_recipe(cell.corpus)
             for place, seed in enumerate(table.seeds or recipe.seeds):
                 folder = RunFolder.of(runs, cell.recipe.stem, recipe, seed)
-                found.append((place, CellRun(row.title, group, recipe, seed, folder, other)))
+                trusted = trust and isinstance(recipe.model, sections.SequenceTagger)
+                found.append((place, CellRun(row.title, group, recipe, seed, folder, other, trusted)))
     return [cell_run for _, cell_run in sorted(found, key=lambda pair: pair[0])]
