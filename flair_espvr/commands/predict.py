@@ -37,6 +37,9 @@ forms:
   flair-espvr predict MODEL --text "..." --image FILE             a single post
   ... | flair-espvr predict MODEL - | ...                         standard input, in any of the formats
 
+Pictures that posts name are read below the folder of the posts only, wherever links and .. lead; another folder is
+given by --images-below. What lies outside counts as a picture that cannot be read, and is on no page.
+
 Posts are read, tagged and written a window at a time, so their number makes no difference to the memory needed; of
 --images the names are held in memory, of --captions and its like all. They come out in the order in which they went in;
 a post without words has no entities.
@@ -65,6 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", metavar="FILE", help="the picture of --text")
     parser.add_argument("--caption", help="what describes the picture of --text")
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="pictures, by image id")
+    parser.add_argument(
+        "--images-below",
+        type=Path,
+        metavar="FOLDER",
+        help="read no picture outside of FOLDER, links followed (default: the folder of the posts; for --images and "
+        "--image, anywhere)",
+    )
     for kind in _CONTEXTS:
         parser.add_argument(f"--{kind}", type=Path, metavar="FILE", help=f"{kind} by image id, TSV or JSONL")
     parser.add_argument("--store", type=Path, help="region store to read, in place of the model's own")
@@ -107,6 +117,8 @@ def run(arguments: argparse.Namespace) -> int:
             tagger.region_embeddings.use_store(arguments.store, read_only=True)
         tagging = PostTagging(tagger, posts, batch_size=arguments.batch_size, amp=arguments.amp)
         made_by = {"model": tagger_digest(arguments.model), "amp": arguments.amp}
+        if arguments.images_below is not None:
+            made_by["images_below"] = str(arguments.images_below.resolve())
         write_tagged(tagging, arguments.out, format=format_, made_by=made_by, progress=not arguments.quiet)
     warn_without_images(tagger, tagging.images > 0)
     bad = tagging.bad_images
@@ -131,12 +143,15 @@ def _posts(arguments: argparse.Namespace) -> tuple[Iterator["Post"], list["Image
     if (arguments.text is None) == (not arguments.inputs):
         raise ConfigurationError("expected either INPUT, files or folders of posts, or --text with a single post")
     if arguments.text is not None:
-        return single_post(arguments.text, image=arguments.image, caption=arguments.caption), []
+        post = single_post(
+            arguments.text, image=arguments.image, caption=arguments.caption, images_below=arguments.images_below
+        )
+        return post, []
     if arguments.image is not None or arguments.caption is not None:
         raise ConfigurationError("--image and --caption belong to --text; for files of posts, see --images, --captions")
     files = {key: getattr(arguments, kind) for kind, key in _CONTEXTS.items()}
     given = {key: path for key, path in files.items() if path is not None}
-    return posts_from(arguments.inputs, images=arguments.images, contexts=given)
+    return posts_from(arguments.inputs, images=arguments.images, contexts=given, images_below=arguments.images_below)
 
 
 @contextmanager

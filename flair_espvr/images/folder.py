@@ -4,10 +4,8 @@ import os
 from collections import defaultdict
 from pathlib import Path
 
-from flair_espvr.errors import ConfigurationError
-from flair_espvr.images.loading import image_format
-
-SNIFFED_BYTES = 12
+from flair_espvr.errors import BadImageError, ConfigurationError
+from flair_espvr.images.loading import is_image
 
 _PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 
@@ -51,7 +49,7 @@ class ImageFolder:
         pictures = []
         for name in self._names.get(image_id, ()):
             path = self.folder / name
-            if is_image(path):
+            if _begins_as_image(path):
                 pictures.append(path)
             else:
                 self.not_images.add(path)
@@ -77,15 +75,9 @@ def find_images(folder: str | Path) -> list[Path]:
     return pictures
 
 
-def is_image(path: str | Path) -> bool:
-    """Whether a file begins as a picture does (see `image_format`); what follows may still be damaged."""
-    with open(path, "rb") as file:
-        return image_format(file.read(SNIFFED_BYTES)) is not None
-
-
 def _begins_as_image(path: Path) -> bool:
-    """`is_image`, for files that nobody asked for by name: one that cannot be opened is none."""
+    """`is_image`, where a file that cannot be opened is none."""
     try:
         return is_image(path)
-    except OSError:
+    except BadImageError:
         return False

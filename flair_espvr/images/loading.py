@@ -4,6 +4,8 @@ import io
 import os
 import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import TypeAlias
@@ -23,8 +25,37 @@ MAX_PIXELS = 64 * 1024 * 1024
 MAX_BYTES = 64 * 1024 * 1024
 """Size in bytes beyond which a picture file is refused unread."""
 
+
+class PathBelow(str):
+    """The path of a picture that a stranger named: it is read only where it is below a folder, links followed.
+
+    Args:
+        path: as the post gives it.
+        folder: what it must be below.
+    """
+
+    folder: Path
+
+    def __new__(cls, path: str, folder: Path) -> "PathBelow":
+        """The text of `path`, with the folder as an attribute."""
+        self = super().__new__(cls, path)
+        self.folder = folder
+        return self
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether it leads out of the folder."""
+        return not Path(os.path.realpath(self)).is_relative_to(os.path.realpath(self.folder))
+
+    def __getnewargs__(self) -> tuple[str, Path]:  # type: ignore[override]  # str's is of one part
+        return str(self), self.folder
+
+
 KEY_BYTES = 16
 """Length of a content key; two of a billion different pictures share one with a chance below 1e-20."""
+
+_SNIFFED_BYTES = 12
+"""Of a file, enough to tell its format."""
 
 # Only these of Pillow's decoders ever see the bytes: the others are rare, slow, or start other programs (EPS).
 _FIRST_BYTES = {
@@ -113,25 +144,50 @@ def image_bytes(source: str | Path, *, max_bytes: int = MAX_BYTES) -> bytes:
     Raises:
         BadImageError: not a readable, non-empty file of at most `max_bytes`.
     """
-    path = os.fspath(source)
+    _check_length(source, _status(source).st_size, max_bytes)
+    content = _read(source, max_bytes + 1)
+    _check_length(source, len(content), max_bytes)
+    return content
+
+
+def is_image(path: str | Path) -> bool:
+    """Whether a file begins as a picture does (see `image_format`); what follows may still be damaged.
+
+    Raises:
+        BadImageError: not a readable, non-empty file.
+    """
+    _status(path)
+    return image_format(_read(path, _SNIFFED_BYTES)) is not None
+
+
+def _status(source: str | Path) -> os.stat_result:
+    """Of a file that may be opened: reading a pipe, a device or `/proc/kmsg` could wait for ever."""
+    with _reading(source):
+        status = None if isinstance(source, PathBelow) and source.is_outside else os.stat(source)
+    if status is None:
+        raise _bad(source, "is outside of the folder that pictures may come from (see --images-below)")
+    if stat.S_ISDIR(status.st_mode):
+        raise _bad(source, "is a folder")
+    if not stat.S_ISREG(status.st_mode):
+        raise _bad(source, "is not a regular file")
+    _check_length(source, status.st_size)
+    return status
+
+
+def _read(source: str | Path, length: int) -> bytes:
+    with _reading(source), open(source, "rb") as file:
+        return file.read(length)
+
+
+@contextmanager
+def _reading(source: str | Path) -> Iterator[None]:
+    """Turns what the system says of a file into what is wrong with a picture."""
     try:
-        status = os.stat(path)
-        if stat.S_ISDIR(status.st_mode):
-            raise _bad(source, "is a folder")
-        if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait for ever
-            raise _bad(source, "is not a regular file")
-        if status.st_size > max_bytes:
-            raise _bad(source, f"{status.st_size:,} bytes, more than the limit of {max_bytes:,}")
-        with open(path, "rb") as file:
-            content = file.read(max_bytes + 1)
+        yield
     except FileNotFoundError as error:
         raise _bad(source, "no such file") from error
     except (OSError, ValueError) as error:  # ValueError: a name that cannot be a path (NUL, a lone surrogate)
-        if isinstance(error, BadImageError):
-            raise
         raise _bad(source, f"cannot be opened ({getattr(error, 'strerror', None) or error})") from error
-    _check_length(source, content, max_bytes)
-    return content
 
 
 def image_format(first_bytes: bytes) -> str | None:
@@ -177,11 +233,8 @@ class _FileKeys:
         self._keys: Recent[tuple[str, int, int], bytes] = Recent(limit)
 
     def key(self, path: str | Path) -> bytes:
-        try:
-            status = os.stat(path)
-            seen = (os.path.abspath(path), status.st_size, status.st_mtime_ns)
-        except (OSError, ValueError):
-            return content_key(image_bytes(path))  # which says what is wrong
+        status = _status(path)
+        seen = (os.path.abspath(path), status.st_size, status.st_mtime_ns)
         key = self._keys.get(seen) or content_key(image_bytes(path))
         self._keys.put(seen, key)
         return key
@@ -196,13 +249,13 @@ def _open(source: ImageSource, max_bytes: int) -> Image.Image:
             raise _bad(source, "has no pixels")
         return source
     if isinstance(source, bytes):
-        _check_length(source, source, max_bytes)
+        _check_length(source, len(source), max_bytes)
         content = source
     elif isinstance(source, (str, os.PathLike)):
         content = image_bytes(source, max_bytes=max_bytes)
     else:
         raise _bad(source, _NO_SOURCE.format(type(source).__name__))
-    format_name = image_format(content[:12])
+    format_name = image_format(content[:_SNIFFED_BYTES])
     if format_name is None:
         raise _bad(source, f"is not a picture of a format that is read ({', '.join(_FIRST_BYTES)})")
     return Image.open(io.BytesIO(content), formats=[format_name])
@@ -251,11 +304,11 @@ def _upright(picture: Image.Image, image: Image.Image) -> Image.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
-def _check_length(source: ImageSource, content: bytes, max_bytes: int) -> None:
-    if not content:
+def _check_length(source: ImageSource, length: int, max_bytes: int | None = None) -> None:
+    if not length:
         raise _bad(source, "is empty")
-    if len(content) > max_bytes:
-        raise _bad(source, f"{len(content):,} bytes, more than the limit of {max_bytes:,}")
+    if max_bytes is not None and length > max_bytes:
+        raise _bad(source, f"{length:,} bytes, more than the limit of {max_bytes:,}")
 
 
 def _plain_reason(error: Exception) -> str:

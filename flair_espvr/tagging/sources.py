@@ -16,20 +16,27 @@ from flair_espvr.data.metadata import CAPTION
 from flair_espvr.data.post import Post
 from flair_espvr.data.post_folder import context_files, image_folder
 from flair_espvr.images.folder import ImageFolder
+from flair_espvr.images.loading import PathBelow
 from flair_espvr.io.lines import read_lines
 
 STDIN = Path("/dev/stdin")
 
 
-def single_post(text: str, *, image: str | None = None, caption: str | None = None) -> Iterator[Post]:
-    """A text, its picture's path and its caption as a stream of one post."""
+def single_post(
+    text: str, *, image: str | None = None, caption: str | None = None, images_below: Path | None = None
+) -> Iterator[Post]:
+    """A text, its picture's path and its caption as a stream of one post; the picture may be anywhere by default."""
     fields = {"text": text, "image": image, CAPTION: caption}
     line = json.dumps({name: value for name, value in fields.items() if value is not None})
-    return parse_untagged_posts([(1, line)], source="--text", folder=Path())
+    return parse_untagged_posts([(1, line)], source="--text", folder=Path(), named_below=images_below)
 
 
 def posts_from(
-    inputs: Sequence[str], *, images: Path | None = None, contexts: Mapping[str, Path] | None = None
+    inputs: Sequence[str],
+    *,
+    images: Path | None = None,
+    contexts: Mapping[str, Path] | None = None,
+    images_below: Path | None = None,
 ) -> tuple[Iterator[Post], list[ImageFolder]]:
     """The posts of files, folders and standard input, not read yet.
 
@@ -39,6 +46,9 @@ def posts_from(
             standard input.
         images: pictures by image id, in place of those of folders.
         contexts: files of captions and other contexts by metadata key, in place of those of folders.
+        images_below: no picture outside of this folder is read, links followed. By default, pictures that posts name
+            and those of folders are read below the posts' own folder (for standard input, the working directory), and
+            those of `images` anywhere.
 
     Returns:
         the posts, and the folders in which their pictures are looked up.
@@ -56,7 +66,10 @@ def posts_from(
         path = STDIN if name == "-" else Path(name)
         if not path.is_dir():
             path.stat()
-            streams.append(read_untagged_posts(path, images=given, contexts=told))
+            below = images_below or _folder_of(path)
+            streams.append(
+                read_untagged_posts(path, images=given, contexts=told, named_below=below, found_below=images_below)
+            )
             continue
         files = post_files(path)
         beside = given
@@ -65,12 +78,22 @@ def posts_from(
             folders.append(beside)
         own = {key: file for key, file in context_files(path).items() if key not in told}
         known = {**read_contexts(own), **told}
-        streams += [read_untagged_posts(file, images=beside, contexts=known) for file in files]
+        below = images_below or path
+        found_below = below if given is None else images_below
+        streams += [
+            read_untagged_posts(file, images=beside, contexts=known, named_below=below, found_below=found_below)
+            for file in files
+        ]
     return chain.from_iterable(streams), folders
 
 
 def read_untagged_posts(
-    path: Path, *, images: ImageFolder | None = None, contexts: Mapping[str, Mapping[str, str]] | None = None
+    path: Path,
+    *,
+    images: ImageFolder | None = None,
+    contexts: Mapping[str, Mapping[str, str]] | None = None,
+    named_below: Path | None = None,
+    found_below: Path | None = None,
 ) -> Iterator[Post]:
     """The posts of a file, or of standard input for the path `STDIN`, one at a time.
 
@@ -81,8 +104,15 @@ def read_untagged_posts(
         OSError: the file cannot be opened.
         PostFormatError: a line is not what it should be; the posts before it have been given.
     """
-    folder = Path() if path == STDIN else path.parent
-    yield from parse_untagged_posts(read_lines(path), source=path, folder=folder, images=images, contexts=contexts)
+    yield from parse_untagged_posts(
+        read_lines(path),
+        source=path,
+        folder=_folder_of(path),
+        images=images,
+        contexts=contexts,
+        named_below=named_below,
+        found_below=found_below,
+    )
 
 
 def parse_untagged_posts(
@@ -92,6 +122,8 @@ def parse_untagged_posts(
     folder: Path,
     images: ImageFolder | None = None,
     contexts: Mapping[str, Mapping[str, str]] | None = None,
+    named_below: Path | None = None,
+    found_below: Path | None = None,
 ) -> Iterator[Post]:
     """The posts of numbered lines, each with its JSON object in `Post.record`.
 
@@ -101,6 +133,8 @@ def parse_untagged_posts(
         folder: what the pictures that JSONL posts name are relative to.
         images: pictures of the posts that name none or one that is not there, by image id.
         contexts: captions and the like of the posts that have none of their own, by metadata key and image id.
+        named_below: what the pictures that posts name are refused outside of, when they are read; None for nothing.
+        found_below: the same for those found in `images`.
 
     Raises:
         PostFormatError: a line is not what it should be.
@@ -110,12 +144,21 @@ def parse_untagged_posts(
     first = next(((number, line) for number, line in numbered if line.strip(" \t")), (0, ""))
     for post in _bare_posts(chain([first], numbered), source, folder, first[1]):
         assert post.image_id is not None
-        picture = post.image
+        picture = _bounded(post.image, named_below)
         if images is not None and (picture is None or not os.path.isfile(picture)):
             found = images.find(post.image_id)
-            picture = str(found) if found is not None else picture
+            picture = _bounded(str(found), found_below) if found is not None else picture
         found_contexts = {key: texts[post.image_id] for key, texts in known.items() if post.image_id in texts}
         yield replace(post, image=picture, contexts={**found_contexts, **post.contexts})
+
+
+def _folder_of(path: Path) -> Path:
+    """The folder of a file of posts."""
+    return Path() if path == STDIN else path.parent
+
+
+def _bounded(picture: str | None, below: Path | None) -> str | None:
+    return picture if picture is None or below is None else PathBelow(picture, below)
 
 
 def _bare_posts(lines: Iterator[tuple[int, str]], source: str | Path, folder: Path, first: str) -> Iterator[Post]:

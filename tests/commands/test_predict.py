@@ -189,6 +189,64 @@ def test_a_report(run: Run, folder: Path, tmp_path: Path) -> None:
     assert "damaged" in page.findall(".//article")[2].text_content()
 
 
+@pytest.fixture
+def strangers(folder: Path, pictures: list[Path], tmp_path: Path) -> Path:
+    """Posts that name a private picture in every way, with links among their own pictures."""
+    private = tmp_path / "private"
+    private.mkdir()
+    (private / "x.png").write_bytes(pictures[2].read_bytes())
+    (folder / "link.png").symlink_to(private / "x.png")
+    (folder / "linked").symlink_to(private)
+    (folder / "inside.png").symlink_to("0.png")
+    names = ["0.png", "inside.png", "../private/x.png", str(private / "x.png"), "link.png", "linked/x.png", "/dev/zero"]
+    (folder / "posts.jsonl").write_text("".join(json.dumps({"text": "kevin", "image": name}) + "\n" for name in names))
+    return folder
+
+
+def pictures_shown(page: Path) -> list[bool]:
+    return [bool(article.xpath(".//img")) for article in html.parse(page).findall(".//article")]
+
+
+def test_pictures_outside_of_the_posts_folder_are_not_read(
+    run: Run, strangers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = [True, True, False, False, False, False, False]
+    for posts in (strangers / "posts.jsonl", strangers):
+        assert run(posts, "--out", tmp_path / "out.html") == 3
+        assert pictures_shown(tmp_path / "out.html") == own
+    error = capsys.readouterr().err
+    assert "outside of the folder that pictures may come from" in error
+    assert run(strangers / "posts.jsonl", "--out", tmp_path / "out.jsonl") == 3
+    without = [result["entities"] for result in written(tmp_path / "out.jsonl")][2:]
+    assert all(entity["region"] is None for entities in without for entity in entities)
+    monkeypatch.chdir(strangers)
+    with stdin((strangers / "posts.jsonl").read_bytes()):
+        assert run("-", "--out", tmp_path / "out.html") == 3
+    assert pictures_shown(tmp_path / "out.html") == own
+
+
+def test_pictures_below_another_folder_are_read_where_told(run: Run, strangers: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.html"
+    assert run(strangers / "posts.jsonl", "--images-below", tmp_path, "--out", out) == 3  # for /dev/zero
+    assert pictures_shown(out) == [True] * 6 + [False]
+    assert run(strangers / "posts.jsonl", "--images-below", tmp_path / "private", "--out", out) == 3
+    assert pictures_shown(out) == [False, False, True, True, True, True, False]
+    # What the user names himself may be anywhere, unless he says otherwise.
+    (tmp_path / "ids.txt").write_text("IMGID:link\nkevin\n")
+    for below, shown in (([], True), (["--images-below", strangers], False)):
+        run(tmp_path / "ids.txt", "--images", strangers, "--out", out, *below)
+        assert pictures_shown(out) == [shown]
+        run("--text", "kevin", "--image", strangers / "link.png", "--out", out, *below)
+        assert pictures_shown(out) == [shown]
+
+
+def test_a_folders_own_pictures_are_read_below_it(run: Run, strangers: Path, tmp_path: Path) -> None:
+    (strangers / "posts.jsonl").unlink()
+    (strangers / "posts.txt").write_text("IMGID:0\nkevin\n\nIMGID:link\nkevin\n")
+    assert run(strangers, "--out", tmp_path / "out.html") == 3
+    assert pictures_shown(tmp_path / "out.html") == [True, False]
+
+
 def test_killed_and_resumed(run: Run, model: Path, tmp_path: Path) -> None:
     """Killed with two windows tagged and the third not yet given: the rest is done, nothing is lost or doubled."""
     posts = many(tmp_path / "posts.jsonl", 70)

@@ -1,3 +1,4 @@
+import copy
 import io
 import os
 import subprocess
@@ -15,8 +16,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from flair_espvr.errors import BadImageError
+from flair_espvr.images.folder import ImageFolder
 from flair_espvr.images.loading import (
     KEY_BYTES,
+    PathBelow,
     content_key,
     describe_source,
     image_bytes,
@@ -184,6 +187,32 @@ def test_folders_and_pipes_are_bad_at_once(tmp_path):
         with pytest.raises(BadImageError, match=reason) as caught:
             load_image(path)
         assert caught.value.source == str(path)
+
+
+@pytest.mark.skipif(not os.path.isfile("/proc/version"), reason="needs /proc")
+def test_files_of_the_kernel_are_not_opened(tmp_path, monkeypatch):
+    """Reading `/proc/kmsg`, a regular file of 0 bytes, waits for the next message."""
+    monkeypatch.setattr("builtins.open", lambda *_: pytest.fail("opened"))
+    (tmp_path / "1.png").symlink_to("/proc/version")
+    for path in ("/proc/version", tmp_path / "1.png"):
+        with pytest.raises(BadImageError, match="is empty"):
+            load_image(path)
+    assert ImageFolder(tmp_path).find("1") is None
+
+
+def test_a_path_below_a_folder_is_judged_before_anything_is_read(tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "1.png").write_bytes(encoded(photograph(), "PNG"))
+    (tmp_path / "2.png").write_bytes(encoded(photograph(), "PNG"))
+    (tmp_path / "own" / "loop.png").symlink_to("loop.png")
+    content_key(tmp_path / "2.png")  # known, and yet not given
+    own = copy.deepcopy(PathBelow(str(tmp_path / "own" / "1.png"), tmp_path / "own"))
+    assert content_key(own) == content_key(tmp_path / "2.png")
+    for name, reason in (("../2.png", "outside"), ("../absent.png", "outside"), ("loop.png", "cannot be opened")):
+        source = PathBelow(str(tmp_path / "own" / name), tmp_path / "own")
+        for read in (content_key, load_image, image_bytes):
+            with pytest.raises(BadImageError, match=reason):
+                read(source)
 
 
 def test_a_decompression_bomb_is_refused_before_it_is_decoded():
