@@ -1,7 +1,11 @@
-"""Atomic writes of files and folders: a kill or a full disk leaves the old content or the new, never half."""
+"""Atomic writes of files and folders: a kill or a full disk leaves the old content or the new, never half.
+
+One rule for outputs: a link is followed, what is replaced keeps its mode, and a device or a pipe is written through.
+"""
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,21 +18,26 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     """A binary file that takes the place of `path` only when the block ends without an error.
 
     The bytes are written beside `path`, forced to disk and renamed over it; on any error the old file stays as it was.
+    Into a device or a pipe they go as they are written.
 
     Args:
         path: the file to write; its folder must exist.
 
     Raises:
-        OSError: the folder is missing or not writable, or the disk is full.
+        OSError: the folder is missing or not writable, the disk is full, or `path` is a folder.
     """
-    path = Path(path)
+    if is_written_through(path):
+        with open(path, "wb") as file:
+            yield file
+        return
+    path = place_of(path)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, mode_of(path, otherwise=0o666))
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -39,6 +48,21 @@ def write_text(path: str | Path, text: str) -> None:
     """Puts a text file in UTF-8 in the place of `path`, as `atomic_write` does, and raises what that raises."""
     with atomic_write(path) as file:
         file.write(text.encode())
+
+
+def is_written_through(path: str | Path) -> bool:
+    """Whether something other than a regular file is at `path`, a device, a pipe or a folder; it is not replaced."""
+    return os.path.exists(path) and not os.path.isfile(path)
+
+
+def place_of(path: str | Path) -> Path:
+    """The path of a file to be written or replaced: where `path` leads to if that is a link, else `path` itself."""
+    return Path(os.path.realpath(path) if os.path.islink(path) else path)
+
+
+def mode_of(path: Path, *, otherwise: int) -> int:
+    """The permissions of a file or folder that is there, else `otherwise` without what the process's umask takes."""
+    return stat.S_IMODE(path.stat().st_mode) if path.exists() else otherwise & ~_umask()
 
 
 @contextmanager
@@ -61,7 +85,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         for file in temporary.rglob("*"):
             _sync(file)
         _sync(temporary)
-        temporary.chmod(0o777 & ~_umask())
+        temporary.chmod(mode_of(path, otherwise=0o777))
         _exchange(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -7,6 +7,7 @@ beyond that is cut off. `result.jsonl.part.lock` keeps other processes out of al
 
 import json
 import os
+import stat
 from collections.abc import Mapping
 from contextlib import ExitStack
 from io import FileIO
@@ -15,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.io.atomic import is_written_through, mode_of, place_of
 from flair_espvr.io.locks import LockedError, ProcessLock
 
 _BYTES = "bytes"
@@ -24,7 +26,8 @@ class ResumableFile:
     """A file that is written in steps and that the next run continues. A context manager.
 
     Args:
-        path: the file to be; its folder must exist. An older file of that name stays whole until `finish`.
+        path: the file to be; its folder must exist. An older file of that name stays whole until `finish` and leaves
+            its permissions to the new one. A link is followed: all files are beside what it leads to.
         settings: all that the content depends on, as JSON values.
 
     Attributes:
@@ -37,14 +40,15 @@ class ResumableFile:
     """
 
     def __init__(self, path: str | Path, settings: Mapping[str, Any]) -> None:
-        self.path = Path(path)
-        if self.path.exists() and not self.path.is_file():
+        if is_written_through(path):
             raise ConfigurationError(f"{path}: is no regular file, so nothing can be put in its place")
+        self.path = place_of(path)
         self.part = self.path.with_name(self.path.name + ".part")
         self.journal = self.path.with_name(self.path.name + ".part.journal")
         with ExitStack() as files:
             files.enter_context(_lock(self.part))  # before a file is opened: until then another process may rename it
             self._part = files.enter_context(open(self.part, "ab", buffering=0))
+            os.chmod(self.part, mode_of(self.path, otherwise=0o666) | stat.S_IWUSR)  # a later run adds to it
             self._journal = files.enter_context(open(self.journal, "a+b", buffering=0))
             self.notes = self._recover(json.loads(json.dumps(settings)))
             self._files = files.pop_all()
@@ -67,6 +71,7 @@ class ResumableFile:
 
     def finish(self) -> None:
         """Give the file its name: nothing is missing from it."""
+        os.chmod(self.part, mode_of(self.path, otherwise=0o666))
         os.replace(self.part, self.path)
         self.journal.unlink()
 

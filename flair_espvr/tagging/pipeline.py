@@ -2,13 +2,15 @@
 
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from flair.data import Sentence
 from tqdm import tqdm
 
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.io.atomic import is_written_through
 from flair_espvr.io.resumable import ResumableFile
 from flair_espvr.report import write_report
 from flair_espvr.tagging.outputs import column_predictions, jsonl_predictions
@@ -27,7 +29,7 @@ def write_tagged(
 
     Args:
         tagging: the posts on their way through a tagger; it counts them.
-        out: the file to write; standard output where it is None.
+        out: the file to write; standard output where it is None. A device or a pipe is written through.
         format: see `flair_espvr.tagging.outputs`; `"html"` is a page (`write_report`) and needs a file.
         made_by: JSON values that stand for all that the output depends on besides the posts: model, precision.
         progress: show a bar.
@@ -45,9 +47,10 @@ def write_tagged(
         write_report(sentences, out, label_type=label_type)
         return
     to_bytes = column_predictions if format == "columns" else jsonl_predictions
-    if out is None:
-        for window in _shown(tagging, progress):
-            _print(to_bytes(window, label_type=label_type))
+    if out is None or is_written_through(out):
+        with nullcontext(sys.stdout.buffer) if out is None else open(out, "wb") as stream:
+            for window in _shown(tagging, progress):
+                _pour(to_bytes(window, label_type=label_type), stream, out or "standard output")
         return
     with ResumableFile(out, {**made_by, "format": format}) as file:
         if file.notes and not tagging.resume(file.notes):
@@ -67,9 +70,9 @@ def _shown(tagging: PostTagging, progress: bool) -> Iterator[list[Sentence]]:
             bar.update(len(window))
 
 
-def _print(content: bytes) -> None:
+def _pour(content: bytes, stream: BinaryIO, name: str | Path) -> None:
     try:
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
+        stream.write(content)
+        stream.flush()
     except OSError as error:
-        raise OSError(error.errno, error.strerror, "standard output") from error
+        raise OSError(error.errno, error.strerror, str(name)) from error

@@ -181,6 +181,16 @@ def test_standard_input(run: Run, folder: Path, tmp_path: Path, capsysbinary: py
     assert capsysbinary.readouterr().out.startswith(b"IMGID:0\nkevin\t")
 
 
+def test_a_pipe_as_output(run: Run, folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    run(folder / "posts.jsonl", "--out", tmp_path / "pipe", "--quiet")
+    content = os.read(reader, 1 << 16)
+    os.close(reader)
+    run(folder / "posts.jsonl", "--out", tmp_path / "out.jsonl", "--quiet")
+    assert content == (tmp_path / "out.jsonl").read_bytes()
+
+
 def test_a_report(run: Run, folder: Path, tmp_path: Path) -> None:
     assert run(folder / "posts.jsonl", "--out", tmp_path / "out.html") == 3
     page = html.parse(tmp_path / "out.html")

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import random
 import signal
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,54 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new(tmp_path: Path, write: A
         found = b"".join(content(path))
         assert len(found) == PARTS * 1_000
         assert len(set(found)) == 1
+
+
+def test_what_is_no_regular_file_is_written_through(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_file(pipe, b"a")
+    assert os.read(reader, PARTS * 2_000) == b"a" * PARTS * 1_000
+    os.close(reader)
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_device_stays_one(tmp_path: Path) -> None:
+    device = tmp_path / "null"
+    try:
+        os.mknod(device, stat.S_IFCHR | 0o666, os.stat(os.devnull).st_rdev)
+    except PermissionError:
+        pytest.skip("cannot make a device here (needs root)")
+    write_file(device, b"a")
+    assert device.is_char_device()
+    assert list(tmp_path.iterdir()) == [device]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_is_followed(tmp_path: Path, there: bool) -> None:
+    (tmp_path / "there").mkdir()
+    target, link = tmp_path / "there" / "result", tmp_path / "link"
+    if there:
+        target.write_bytes(b"old")
+    link.symlink_to("there/result")
+    write_file(link, b"a")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"a" * PARTS * 1_000
+    assert sorted(tmp_path.rglob("*")) == sorted([link, target.parent, target])
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
+def test_the_mode_of_what_was_there_is_kept(tmp_path: Path, mode: int) -> None:
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    write_file(file, b"a")
+    write_folder(folder, b"a")
+    assert file.stat().st_mode & 0o777 == 0o666 & ~files._umask()
+    file.chmod(mode)
+    folder.chmod(mode | 0o100)
+    write_file(file, b"b")
+    write_folder(folder, b"b")
+    assert (file.stat().st_mode & 0o777, folder.stat().st_mode & 0o777) == (mode, mode | 0o100)
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])

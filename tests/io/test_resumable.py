@@ -147,6 +147,20 @@ def write_again_and_again(path: Path) -> None:
             finished += 1
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o400])
+def test_a_link_is_followed_and_modes_are_kept(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "there").mkdir()
+    target, link = tmp_path / "there" / "result", tmp_path / "link"
+    target.touch(mode)
+    link.symlink_to(target)
+    write(link, 2, finish=False)
+    assert (tmp_path / "there" / "result.part").stat().st_mode & 0o777 == 0o600
+    assert write(link) == 2
+    assert link.is_symlink()
+    assert target.read_bytes() == b"".join(STEPS)
+    assert target.stat().st_mode & 0o777 == mode
+
+
 def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
     for path in (tmp_path, Path(os.devnull)):
         with pytest.raises(ConfigurationError, match="no regular file"):
