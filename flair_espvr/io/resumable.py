@@ -1,8 +1,9 @@
 """A result that takes hours to write: complete under its own name or not there, and never begun twice.
 
 While `result.jsonl` is written there are `result.jsonl.part`, with what is done, and `result.jsonl.part.journal`, with
-a line of JSON for the settings and one for each step, which says how long the part was after it. What a kill left
-beyond that is cut off. `result.jsonl.part.lock` keeps other processes out of all three.
+a line of JSON for the settings and one for each step, which says how long the part was after it, with a hash of all
+steps so far and their notes. What a kill left beyond that, or what comes after a damaged place, is cut off and written
+anew. `result.jsonl.part.lock` keeps other processes out of all three.
 """
 
 import json
@@ -10,6 +11,7 @@ import os
 import stat
 from collections.abc import Mapping
 from contextlib import ExitStack
+from hashlib import blake2b
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +22,7 @@ from flair_espvr.io.atomic import is_written_through, mode_of, place_of
 from flair_espvr.io.locks import LockedError, ProcessLock
 
 _BYTES = "bytes"
+_HASH = "hash"
 
 
 class ResumableFile:
@@ -47,9 +50,10 @@ class ResumableFile:
         self.journal = self.path.with_name(self.path.name + ".part.journal")
         with ExitStack() as files:
             files.enter_context(_lock(self.part))  # before a file is opened: until then another process may rename it
-            self._part = files.enter_context(open(self.part, "ab", buffering=0))
+            self._part = files.enter_context(open(self.part, "a+b", buffering=0))
             os.chmod(self.part, mode_of(self.path, otherwise=0o666) | stat.S_IWUSR)  # a later run adds to it
             self._journal = files.enter_context(open(self.journal, "a+b", buffering=0))
+            self._digest = blake2b(digest_size=16)
             self.notes = self._recover(json.loads(json.dumps(settings)))
             self._files = files.pop_all()
 
@@ -65,7 +69,9 @@ class ResumableFile:
         """
         try:
             _append(self._part, content)
-            _append(self._journal, _line({_BYTES: self._part.tell(), **note}))
+            step = {_BYTES: self._part.tell(), **note}
+            self._digest.update(content + _line(step))
+            _append(self._journal, _line({**step, _HASH: self._digest.hexdigest()}))
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.part)) from error
 
@@ -86,8 +92,7 @@ class ResumableFile:
     def _recover(self, settings: Any) -> list[dict[str, Any]]:
         """Brings both files to the end of the last step that is whole in both, or to a beginning."""
         found, lines = _read_journal(self._journal)
-        written = os.fstat(self._part.fileno()).st_size
-        steps = [(step, end) for step, end in lines if step[_BYTES] <= written]
+        steps = self._whole(lines)
         if not steps:
             _cut(self._part, 0)
             _cut(self._journal, 0)
@@ -103,6 +108,22 @@ class ResumableFile:
         _cut(self._part, last[_BYTES])
         _cut(self._journal, end)
         return [step for step, _ in steps]
+
+    def _whole(self, lines: list[tuple[dict[str, Any], int]]) -> list[tuple[dict[str, Any], int]]:
+        """The steps before the first that is not in the part as it was written; earlier releases wrote no hashes."""
+        written = os.fstat(self._part.fileno()).st_size
+        self._part.seek(0)
+        whole: list[tuple[dict[str, Any], int]] = []
+        for step, end in lines:
+            if not self._part.tell() <= step[_BYTES] <= written:
+                break
+            expected, digest = step.pop(_HASH, None), self._digest.copy()
+            digest.update(self._part.read(step[_BYTES] - self._part.tell()) + _line(step))
+            if expected not in (None, digest.hexdigest()):
+                break
+            self._digest = digest
+            whole.append((step, end))
+        return whole
 
 
 def _lock(part: Path) -> ProcessLock:

@@ -1,14 +1,13 @@
 """Tagged posts as bytes for a result file, a batch at a time."""
 
 import io
-import json
 from collections.abc import Iterable
 from typing import Any
 
 from flair.data import Sentence
 
 from flair_espvr.data.formats.columns import write_posts
-from flair_espvr.data.formats.records import sentence_record
+from flair_espvr.data.formats.records import record_line, sentence_record
 from flair_espvr.data.metadata import REGION
 from flair_espvr.data.sentences import sentence_post
 
@@ -37,9 +36,12 @@ def prediction_record(sentence: Sentence, *, label_type: str) -> dict[str, Any]:
 
 
 def jsonl_predictions(sentences: Iterable[Sentence], *, label_type: str) -> bytes:
-    """One line of JSON for each tagged post, see `prediction_record`."""
-    records = (prediction_record(sentence, label_type=label_type) for sentence in sentences)
-    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
+    """One line of JSON for each tagged post, see `prediction_record`.
+
+    Raises:
+        PostFormatError: a post has what JSON cannot represent, as a score that is NaN.
+    """
+    return b"".join(record_line(prediction_record(sentence, label_type=label_type)) for sentence in sentences)
 
 
 def column_predictions(sentences: Iterable[Sentence], *, label_type: str) -> bytes:

@@ -62,6 +62,35 @@ def around(borders: list[int]) -> list[int]:
     return sorted(length for length in near if 0 <= length <= borders[-1])
 
 
+@pytest.mark.parametrize("suffix", [".part", ".part.journal"])
+def test_what_was_damaged_is_written_anew(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each bit of both files flipped in turn, as a disk does that writes what it was not given."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    path = tmp_path / "result"
+    write(path, finish=False)
+    part, journal, damaged = (tmp_path / f"result{end}" for end in (".part", ".part.journal", suffix))
+    whole = {file: file.read_bytes() for file in (part, journal)}
+    for place in range(whole[journal].index(b"\n") if damaged == journal else 0, len(whole[damaged])):
+        for file, content in whole.items():
+            file.write_bytes(content)
+        content = bytearray(whole[damaged])
+        content[place] ^= 1 << place % 8
+        damaged.write_bytes(content)
+        assert write(path, finish=False) < len(STEPS) or damaged == journal
+        assert part.read_bytes() == whole[part]
+
+
+def test_a_part_of_an_earlier_release_is_continued(tmp_path: Path) -> None:
+    """Its journal knows lengths alone."""
+    (tmp_path / "result.part").write_bytes(STEPS[0] + b"half")
+    (tmp_path / "result.part.journal").write_text(
+        '{"model": "abc", "sizes": [1, 2]}\n{"bytes": 8, "step": 0}\n{"bytes": 8, "step": 1}\n'
+    )
+    assert write(tmp_path / "result", 3, finish=False) == 2
+    assert write(tmp_path / "result") == 3
+    assert (tmp_path / "result").read_bytes() == b"".join(STEPS)
+
+
 @pytest.mark.parametrize(("call", "times"), [*(("fsync", n) for n in range(1, 10)), ("replace", 1), ("unlink", 1)])
 def test_a_killed_process_is_continued(tmp_path: Path, call: str, times: int) -> None:
     """Killed at its n-th call: nine calls sync settings and steps, one renames, one removes the journal."""

@@ -1,12 +1,15 @@
+import io
 import json
 
+import pytest
 from flair.data import Sentence
 from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
-from flair_espvr.data import Region, read_jsonl_sentences, read_posts
+from flair_espvr.data import Region, read_jsonl_sentences, read_posts, write_jsonl_posts
 from flair_espvr.data.sentences import post_sentence
+from flair_espvr.errors import PostFormatError
 from flair_espvr.tagging.outputs import column_predictions, jsonl_predictions, prediction_record
 from flair_espvr.tagging.sources import parse_untagged_posts
 
@@ -81,6 +84,15 @@ def test_jsonl_is_read_back(tmp_path):
     lines = (tmp_path / "tagged.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(lines[1])["entities"][0]["text"] == "Kevin Du rant"
     assert json.loads(lines[2]) == {"text": "", "entities": []}
+
+
+def test_a_score_that_is_no_number_is_not_written_as_json():
+    sentence = tagged({"id": 7, "tokens": ["Oslo"]}, [])
+    sentence[0:1].add_label("ner", "LOC", float("nan"))
+    with pytest.raises(PostFormatError, match="post 7 cannot be written as JSON"):
+        jsonl_predictions([sentence], label_type="ner")
+    with pytest.raises(PostFormatError, match="post 7 cannot be written as JSON"):
+        write_jsonl_posts([sentence], io.BytesIO())
 
 
 def test_columns_are_read_back_and_scored_alike_by_seqeval(tmp_path):

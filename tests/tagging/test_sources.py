@@ -165,3 +165,10 @@ def test_files_of_posts_in_a_folder(tmp_path):
     for name in ("b.txt", "a.jsonl", "c.conll", "captions.tsv", "captions.jsonl", "1.png"):
         (tmp_path / name).write_text("")
     assert [path.name for path in post_files(tmp_path)] == ["a.jsonl", "b.txt", "c.conll"]
+
+
+@pytest.mark.parametrize("text", ['[{"text": "a"}, {"text": "b"}]', '[ {"text": "a"}]\n'])
+def test_an_array_is_not_taken_for_columns(text):
+    with pytest.raises(PostFormatError, match=r"posts, line 1: .*an array; put each post on a line of its own"):
+        parse(text)
+    assert [post.tokens for post in parse("[\tO\n{\tO\n")] == [("[", "{")]

@@ -1,5 +1,6 @@
 """Which files hold posts, and in what format."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -11,12 +12,17 @@ Format = Literal["jsonl", "imgid", "conll"]
 
 IMAGE_ID_PREFIX = "IMGID:"
 
+_OBJECT = re.compile(r"(\[\s*)?\{")
+
 _SUFFIXES = {".jsonl", ".txt", ".conll"}
 
 
 def format_of_line(first: str) -> Format:
-    """The format of posts whose first line with anything in it is this one: `{` JSONL, `IMGID:` columns, else CoNLL."""
-    if first.startswith("{"):
+    """The format of posts whose first line with anything in it is this one: `{` JSONL, `IMGID:` columns, else CoNLL.
+
+    An array of objects is taken for JSONL too, whose reader says how to mend it.
+    """
+    if _OBJECT.match(first):
         return "jsonl"
     return "imgid" if first.startswith(IMAGE_ID_PREFIX) else "conll"
 

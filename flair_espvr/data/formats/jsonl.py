@@ -11,7 +11,6 @@ A gold entity may say where the picture shows it: `"regions": [[left, top, right
 picture, `[]` where the picture does not show it, nothing or `null` where nobody has looked.
 """
 
-import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,7 +20,7 @@ from typing import BinaryIO
 
 from flair.data import Sentence
 
-from flair_espvr.data.formats.records import RecordError, image_id_of, parse_record, sentence_record
+from flair_espvr.data.formats.records import RecordError, image_id_of, parse_record, record_line, sentence_record
 from flair_espvr.data.metadata import CONTEXTS
 from flair_espvr.data.post import Post
 from flair_espvr.data.sentences import post_sentence
@@ -140,10 +139,12 @@ def write_jsonl_posts(
         file: a binary file, for instance from `flair_espvr.io.atomic.atomic_write`.
         label_type: the annotation layer with the entities.
         scores: whether to write each entity's `"score"`; gold labels have none worth writing.
+
+    Raises:
+        PostFormatError: a sentence has what JSON cannot represent, as a score that is NaN.
     """
     count = 0
     for sentence in sentences:
-        record = sentence_record(sentence, label_type=label_type, scores=scores)
-        file.write(json.dumps(record, ensure_ascii=False).encode("utf-8") + b"\n")
+        file.write(record_line(sentence_record(sentence, label_type=label_type, scores=scores)))
         count += 1
     return count

@@ -20,6 +20,7 @@ from flair_espvr.data.metadata import (
     metadata_or_none,
 )
 from flair_espvr.data.region import Region
+from flair_espvr.errors import PostFormatError
 
 
 class RecordError(Exception):
@@ -34,11 +35,13 @@ def parse_record(line: str) -> dict[str, Any]:
     """
     try:
         record = json.loads(line)
-        json.dumps(record, ensure_ascii=False).encode("utf-8")
+        json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8")
     except UnicodeEncodeError:
         raise RecordError("it has half of a surrogate pair, which is no character") from None
     except (ValueError, RecursionError) as error:
         raise RecordError(f"it is no JSON ({error})") from None
+    if isinstance(record, list):
+        raise RecordError("it is an array; put each post on a line of its own")
     if not isinstance(record, dict):
         raise RecordError("it is no object")
     name = _name(record)
@@ -57,6 +60,18 @@ def parse_record(line: str) -> dict[str, Any]:
     if not isinstance(record.get("entities"), list | None):
         raise RecordError(f"the 'entities' of {name} are no list")
     return record
+
+
+def record_line(record: Mapping[str, Any]) -> bytes:
+    """A record as a line of a JSONL file.
+
+    Raises:
+        PostFormatError: it has what JSON cannot represent: NaN, an infinite number or half of a surrogate pair.
+    """
+    try:
+        return json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
+    except ValueError as error:
+        raise PostFormatError(f"{_name(record)} cannot be written as JSON ({error})") from error
 
 
 def image_id_of(record: Mapping[str, Any], number: int) -> str:

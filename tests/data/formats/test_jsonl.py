@@ -87,7 +87,10 @@ def test_offsets_count_the_characters_that_flair_drops(read):
     [
         ("{", "no JSON"),
         ("[" * 100_000, "no JSON"),
-        ("[]", "no object"),
+        ("[]", "an array"),
+        ("7", "no object"),
+        ('{"text": "a", "likes": NaN}', "not JSON compliant"),
+        ('{"text": "a", "likes": 1e999}', "not JSON compliant"),
         ({}, "neither"),
         ({"text": "a", "tokens": ["a"]}, "both"),
         ({"tokens": ["a", ""]}, "neither"),
