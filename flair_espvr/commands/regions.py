@@ -18,7 +18,8 @@ forms:
   flair-espvr regions info STORE...             what a store holds, as JSON
 
 A run that was stopped, by Ctrl-C or by a power cut, goes on where it was when started again.
-To split the work over machines, give each a store of its own and --shard 1/3, 2/3, 3/3, then merge the stores.
+To split the work over machines, give each a store of its own and --shard 1/3, 2/3, 3/3, then merge the stores;
+processes of one machine may share a store.
 
 exit codes: 0 all is well; 1 nothing or not all was done, the message says why; 3 all was done, but some pictures
 cannot be read (standard error says which and why) or, with verify, some values are damaged; 130 stopped by Ctrl-C

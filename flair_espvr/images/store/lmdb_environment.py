@@ -15,13 +15,10 @@ from typing import TypeVar
 
 import lmdb
 
-from flair_espvr.io.locks import ProcessLock
-
 _Result = TypeVar("_Result")
 
 DATA_FILE = "data.mdb"
 _LOCK_FILE = "lock.mdb"
-_WRITER_FILE = "writer.lock"
 
 _FIRST_MAP_BYTES = 64 * 1024 * 1024
 _MAX_READERS = 1024
@@ -40,24 +37,21 @@ class LmdbEnvironment:
         self._folder = folder
         self._lock = threading.RLock()
         self._environment: lmdb.Environment | None = None
-        self._writer: ProcessLock | None = None
+        self._writable = False
         self._unreleased_bytes = 0
 
-    @property
-    def is_writer(self) -> bool:
-        """Whether this process holds the folder's writer lock."""
-        return self._writer is not None
-
-    def become_writer(self) -> None:
-        """Takes the folder's writer lock, which the system takes back when the process ends, however it ends.
-
-        Raises:
-            LockedError: another process has it; the argument says which.
-        """
+    def become_writable(self) -> None:
+        """Opens the folder for writing, which any number of processes may do; makes the database if there is none."""
         with self._lock:
-            if self._writer is None:
-                self._writer = ProcessLock(self._folder / _WRITER_FILE)
-                self._unmap()  # an environment opened for reading stays so
+            if self._writable:
+                return
+            self._unmap()  # an environment opened for reading stays so
+            self._writable = True
+            try:
+                self._mapped()
+            except BaseException:
+                self._writable = False
+                raise
 
     def read(self, work: Callable[[lmdb.Transaction], tuple[_Result, int]]) -> _Result:
         """What `work(transaction)` gives first, from one consistent state; second it tells how many bytes it read."""
@@ -70,7 +64,10 @@ class LmdbEnvironment:
             return result
 
     def write(self, work: Callable[[lmdb.Transaction], None]) -> None:
-        """Runs `work(transaction)` and commits, all or nothing; runs it again where the map has to grow for it."""
+        """Runs `work(transaction)` and commits, all or nothing; runs it again where the map has to grow for it.
+
+        Meanwhile other processes that write wait; LMDB's lock goes with the process that holds it, however that ends.
+        """
         with self._lock:
             while True:
                 try:
@@ -85,24 +82,18 @@ class LmdbEnvironment:
                     raise
 
     def close(self) -> None:
-        """Lets go of file, map and writer lock; the next use opens the file again."""
+        """Lets go of file and map; the next use opens the file again, for reading."""
         with self._lock:
             self._unmap()
-            if self._writer is not None:
-                self._writer.release()
-                self._writer = None
+            self._writable = False
 
     def after_fork(self) -> None:
-        """In a child process: lets go of all that is the parent's.
-
-        The inherited environment shares the parent's slot in LMDB's table of readers; the writer lock stays with the
-        parent.
-        """
+        """In a child process: lets go of the environment, which has the parent's slot in LMDB's table of readers."""
         if self._environment is not None:
             self._environment.close()
         self._lock = threading.RLock()  # a thread of the parent may have held the old one
         self._environment = None
-        self._writer = None
+        self._writable = False
         self._unreleased_bytes = 0
 
     def _mapped(self) -> lmdb.Environment:
@@ -111,10 +102,10 @@ class LmdbEnvironment:
             _check_length(self._folder / DATA_FILE)
             self._environment = lmdb.open(
                 str(self._folder),
-                create=self.is_writer,
-                readonly=not self.is_writer,
+                create=self._writable,
+                readonly=not self._writable,
                 # Who may not write in the folder (read-only disk, another user's data) reads without LMDB's lock file.
-                lock=os.access(lock_file if lock_file.exists() else self._folder, os.W_OK),
+                lock=self._writable or os.access(lock_file if lock_file.exists() else self._folder, os.W_OK),
                 map_size=_FIRST_MAP_BYTES,
                 max_readers=_MAX_READERS,
                 readahead=True,  # values are large and whole: without it, a cold one comes in page by page
@@ -184,8 +175,7 @@ def _check_length(data: Path) -> None:
     Raises:
         lmdb.CorruptedError: the file is cut off, damaged in its first pages or no LMDB file.
     """
-    length = data.stat().st_size if data.exists() else 0
-    if not length:
+    if not data.exists() or not data.stat().st_size:
         return
     page_bytes = needed = 0
     with data.open("rb") as file:
@@ -198,5 +188,6 @@ def _check_length(data: Path) -> None:
             if magic != _MAGIC or page_bytes not in _PAGE_BYTES:
                 raise lmdb.CorruptedError("the file is damaged: it does not begin as LMDB's files do")
             needed = max(needed, (last_page + 1) * page_bytes)
+    length = data.stat().st_size  # after the reading: another process may add meanwhile
     if length < needed:
         raise lmdb.CorruptedError(f"the file is cut off: {length:,} of {needed:,} bytes")

@@ -24,7 +24,6 @@ from flair_espvr.errors import RegionStoreError
 from flair_espvr.images.loading import KEY_BYTES
 from flair_espvr.images.store.header import RegionHeader
 from flair_espvr.images.store.lmdb_environment import DATA_FILE, environment_of
-from flair_espvr.io.locks import LockedError
 
 _HEADER_KEY = b"header"
 _CHECKSUM_BYTES = 4
@@ -33,10 +32,10 @@ _CHUNK = 64
 
 
 class RegionStore:
-    """Features of pictures by content key, for many reading processes and one that writes.
+    """Features of pictures by content key, for any number of processes that read and add.
 
-    Any number of handles may be open in a process; they share one file handle. A handle may be pickled and used after a
-    fork, where it only reads.
+    Any number of handles may be open in a process; they share one file handle. A handle may be used after a fork, and
+    pickled: its copy only reads. Additions wait for one another, each for as long as it takes to write one.
     """
 
     def __init__(self, folder: str | Path, *, header: RegionHeader | None = None, writable: bool = False) -> None:
@@ -45,11 +44,11 @@ class RegionStore:
         Args:
             folder: the store's folder.
             header: what the features depend on; a store of other features is refused. Needed to make a new store.
-            writable: become the store's writer; makes the store if there is none. Else only read.
+            writable: open it for adding; makes the store if there is none. Else only read.
 
         Raises:
-            RegionStoreError: there is no store and none can be made; another process is writing (`writable`); the
-                store's header differs from `header`; or the store is damaged.
+            RegionStoreError: there is no store and none can be made; the store's header differs from `header`; or the
+                store is damaged.
         """
         self.folder = Path(folder)
         self.writable = writable
@@ -60,13 +59,13 @@ class RegionStore:
                 raise RegionStoreError(f"{folder}: no region store there; `flair-espvr regions` makes one")
             self._environment = environment_of(self.folder)
             if writable:
-                self._environment.become_writer()
+                self._environment.become_writable()
         stored = self._stored_header()
         if stored is None:
             if header is None or not writable:
                 raise RegionStoreError(f"{folder}: the region store is empty; `flair-espvr regions` fills one")
             self._write({_HEADER_KEY: json.dumps(header.to_dict()).encode()})
-            stored = header
+            stored = self._stored_header() or header  # another process may have been first
         if header is not None and (differences := stored.differences(header, here="the store", there="what is wanted")):
             raise RegionStoreError(f"{folder}: the store holds features of another kind: {differences}")
         self.header = stored
@@ -151,8 +150,8 @@ class RegionStore:
             features: content key -> (1+R,Dv), in any float type whose values fit float16.
 
         Raises:
-            RegionStoreError: the store was not opened with `writable`, another process took over, the disk is full, or
-                features have a wrong shape or values that float16 cannot hold.
+            RegionStoreError: the store was not opened with `writable`, the disk is full, or features have a wrong shape
+                or values that float16 cannot hold.
         """
         if not self.writable:
             raise RegionStoreError(f"{self.folder}: the store was opened for reading only")
@@ -170,7 +169,7 @@ class RegionStore:
         return {**self.header.to_dict(), "pictures": len(self), "bytes": (self.folder / DATA_FILE).stat().st_size}
 
     def close(self) -> None:
-        """Lets go of the file, and of the right to write, for all handles of this process; use opens it again."""
+        """Lets go of the file for all handles of this process; use opens it again."""
         self._environment.close()
 
     def __enter__(self) -> "RegionStore":
@@ -248,7 +247,7 @@ class RegionStore:
                 transaction.put(key, value, overwrite=False)
 
         with self._explained("written"):
-            self._environment.become_writer()
+            self._environment.become_writable()
             self._environment.write(work)
 
     @contextmanager
@@ -256,11 +255,6 @@ class RegionStore:
         """Turns what LMDB and the file system raise into the one error of a store."""
         try:
             yield
-        except LockedError as error:
-            raise RegionStoreError(
-                f"{self.folder}: another process is adding to this store ({error}). Open it with read_only=True, wait, "
-                "or write to a store of its own and join them with `flair-espvr regions merge`"
-            ) from error
         except (lmdb.Error, OSError) as error:
             raise RegionStoreError(f"{self.folder}: the region store cannot be {done} ({error})") from error
 

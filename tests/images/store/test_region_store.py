@@ -3,7 +3,6 @@ import multiprocessing
 import os
 import pickle
 import random
-import signal
 import struct
 import subprocess
 import threading
@@ -285,38 +284,75 @@ def test_handles_of_one_process_share_one_file(tmp_path):
     assert len(second) == 6
 
 
-def test_a_second_writer_is_refused_until_the_first_has_ended(tmp_path):
-    with filled(tmp_path, range(1)):
-        message = in_process(try_writing, tmp_path)
-        assert "another process is adding" in message
-        assert f"process {os.getpid()} " in message
-    assert in_process(try_writing, tmp_path) == "written"
-    assert len(RegionStore(tmp_path)) == 2
+def test_processes_that_have_a_store_open_for_writing_add_in_turns(tmp_path):
+    """As two runs of `table` do, or two seeds at once: each adds when it has something, and sees what others added."""
+    store = filled(tmp_path, range(1))
+    writers = [FORK.Process(target=add_one_by_one, args=(tmp_path, range(start, start + 60))) for start in (20, 50, 80)]
+    for writer in writers:
+        writer.start()
+    for number in range(1, 20):
+        store.put_many(some(range(number, number + 1)))
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0] * 3
+    assert store.verify() == []
+    assert content(store) == content(filled(tmp_path / "one_go", range(140)))
 
 
-def try_writing(folder: Path) -> str:
-    try:
-        filled(folder, range(1, 2))
-    except RegionStoreError as error:
-        return str(error)
-    return "written"
+def add_one_by_one(folder: Path, numbers: range) -> None:
+    store = filled(folder, numbers[:1])
+    for number in numbers[1:]:
+        store.put_many(some(range(number, number + 1)))
 
 
-def test_a_writer_s_children_read_and_neither_write_nor_keep_the_lock(tmp_path):
+def test_of_two_processes_that_make_a_store_the_first_says_what_is_in_it(tmp_path, monkeypatch):
+    other = replace(HEADER, fingerprint="g")
+    write = RegionStore._write
+
+    def write_second(store: RegionStore, values: dict[bytes, bytes]) -> None:
+        monkeypatch.setattr(RegionStore, "_write", write)
+        in_process(filled_length, tmp_path, other)
+        write(store, values)
+
+    monkeypatch.setattr(RegionStore, "_write", write_second)
+    with pytest.raises(RegionStoreError, match="fingerprint is 'g'"):
+        RegionStore(tmp_path, header=HEADER, writable=True)
+
+
+def filled_length(folder: Path, header: RegionHeader) -> int:
+    return len(filled(folder, range(1), header))
+
+
+def test_a_writer_s_children_read_and_add(tmp_path):
     store = filled(tmp_path, range(3))
-    child = FORK.Process(target=signal.pause)  # inherits everything and outlives the writer's closing
+    child = FORK.Process(target=add_inherited, args=(store,))
     child.start()
-    try:
-        assert in_process(read_inherited, store) == [True] * 3
-        store.close()
-        assert in_process(try_writing, tmp_path) == "written"
-    finally:
-        child.kill()
-        child.join()
+    child.join()
+    assert child.exitcode == 0
+    assert np.array_equal(store.get_many([key(3)])[0][0], features(3))
+    store.put_many(some(range(4, 5)))
+    assert len(store) == 5
 
 
-def read_inherited(store: RegionStore) -> list[bool]:
-    return [np.array_equal(store.get_many([key(number)])[0][0], features(number)) for number in range(3)]
+def add_inherited(store: RegionStore) -> None:
+    assert store.get_many([key(number) for number in range(3)])[1].all()
+    store.put_many(some(range(3, 4)))
+    assert len(store) == 4
+
+
+def test_who_may_not_write_goes_on_reading(tmp_path, monkeypatch):
+    filled(tmp_path, range(2)).close()
+    store, real = RegionStore(tmp_path), lmdb.open
+
+    def refuse_writing(*arguments, readonly, **more):
+        if not readonly:
+            raise lmdb.ReadonlyError("no")
+        return real(*arguments, readonly=readonly, **more)
+
+    monkeypatch.setattr(lmdb, "open", refuse_writing)
+    with pytest.raises(RegionStoreError, match="cannot be opened"):
+        RegionStore(tmp_path, writable=True)
+    assert len(store) == 2
 
 
 def test_a_pickled_handle_reads(tmp_path):
