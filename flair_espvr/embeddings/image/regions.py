@@ -212,7 +212,8 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
     def from_params(cls, params: dict[str, Any]) -> "ImageRegionEmbeddings":
         """The embeddings that `to_params` described.
 
-        Their store is opened read-only: loading a model writes nowhere. Where it is gone, the backbone takes its place.
+        Their store is opened read-only: loading a model writes nowhere. Where it cannot be opened, the backbone
+        takes its place, with one warning.
 
         Raises:
             ConfigurationError: the header is damaged or of a newer format.
@@ -224,11 +225,13 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
             embeddings._header = RegionHeader.from_dict(params["header"])
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigurationError(f"the saved header of {embeddings.name} is damaged: {error}") from error
-        store = params.get("store")
-        if store is not None and RegionStore.exists(store):
-            embeddings.use_store(store, read_only=True)
-        elif store is not None:
-            log.info("The region store %s is not here: pictures will be computed. See use_store().", store)
+        if (store := params.get("store")) is not None:
+            try:
+                RegionStore(store)
+            except RegionStoreError as error:
+                log.warning("%s. Pictures will be computed, see use_store()", error)
+            else:
+                embeddings.use_store(store, read_only=True)
         return embeddings
 
     def extra_repr(self) -> str:

@@ -77,9 +77,9 @@ class RegionStore:
         What a process left that was killed while making a store, before the header, is none yet.
         """
         data = Path(folder) / DATA_FILE
-        if not data.exists() or data.stat().st_size == 0:
-            return False
         try:
+            if not data.exists() or data.stat().st_size == 0:
+                return False
             return environment_of(data.parent).read(lambda transaction: (transaction.get(_HEADER_KEY) is not None, 0))
         except (lmdb.Error, OSError):
             return True

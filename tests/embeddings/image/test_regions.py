@@ -1,5 +1,7 @@
 import copy
 import io
+import multiprocessing
+import os
 import pickle
 import subprocess
 import sys
@@ -338,6 +340,41 @@ def test_loaded_where_the_store_is_gone_the_backbone_takes_over(pictures, full_s
         loaded.regions([post(pictures[0])])
     loaded.use_store(tmp_path / "moved", read_only=True)
     assert loaded.regions([post(pictures[0])]).present.item()
+
+
+def test_loaded_where_the_store_is_damaged_the_backbone_takes_over(pictures, full_store, caplog):
+    posts = [post(path) for path in pictures]
+    original = tiny(store=full_store)
+    expected, weights = original.regions(posts), original.backbone_state()
+    saved = original.save_embeddings(use_state_dict=False)
+    RegionStore(full_store).close()
+    os.truncate(full_store / "data.mdb", 5_000)
+    loaded = load_embeddings(saved)
+    loaded.load_backbone_state(weights)
+    for _ in range(2):
+        assert torch.equal(loaded.regions(posts).regions, expected.regions)
+    (message,) = [record.getMessage() for record in caplog.records if str(full_store) in record.getMessage()]
+    assert "cut off" in message
+    assert "Pictures will be computed" in message
+
+
+def test_loaded_where_the_store_may_not_be_looked_at_the_backbone_takes_over(full_store):
+    """As below another user's home."""
+    saved = tiny(store=full_store).save_embeddings(use_state_dict=False)
+    full_store.parent.chmod(0)
+    child = multiprocessing.get_context("fork").Process(target=load_as_nobody, args=(saved,))
+    child.start()
+    child.join()
+    full_store.parent.chmod(0o700)
+    assert child.exitcode == 0
+
+
+def load_as_nobody(saved: dict[str, object]) -> None:
+    if os.geteuid() == 0:
+        os.setuid(65534)
+    assert load_embeddings(saved).grid == (2, 2)
+    with pytest.raises(RegionStoreError, match="Permission denied"):
+        tiny(store=saved["store"])
 
 
 def test_the_backbone_may_travel_in_the_model_file(pictures):
