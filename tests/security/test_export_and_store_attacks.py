@@ -154,6 +154,30 @@ def test_a_store_cut_off_at_any_page(store_bytes: bytes, tmp_path: Path, refused
         RegionStore(tmp_path)
 
 
+@pytest.mark.parametrize("writable", [False, True])
+@pytest.mark.parametrize("name", ["data.mdb", "lock.mdb"])
+@pytest.mark.parametrize("kind", ["a link", "a link to nothing", "a pipe", "a folder"])
+def test_files_of_a_store_that_are_none(
+    store_bytes: bytes, tmp_path: Path, refused: Any, kind: str, name: str, writable: bool
+) -> None:
+    victim, store = tmp_path / "victim", tmp_path / "store"
+    store.mkdir()
+    (store / "data.mdb").write_bytes(store_bytes)
+    (store / name).unlink(missing_ok=True)
+    if kind == "a pipe":
+        os.mkfifo(store / name)
+    elif kind == "a folder":
+        (store / name).mkdir()
+    else:
+        (store / name).symlink_to(victim)
+    if kind == "a link":
+        victim.write_bytes(store_bytes if name == "data.mdb" else b"mine")
+    before = victim.read_bytes() if victim.exists() else None
+    with refused(STORE, f"{kind} as `{name}`", RegionStoreError, "no region store|should be a regular file"):
+        RegionStore(store, writable=writable)
+    assert (victim.read_bytes() if victim.exists() else None) == before
+
+
 def png(width: int, height: int) -> bytes:
     """A PNG that claims a size and holds a few zeros."""
 

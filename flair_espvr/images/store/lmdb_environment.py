@@ -5,11 +5,12 @@ every page that was read as resident memory. None of this should trouble who rea
 """
 
 import os
+import stat
 import struct
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -99,6 +100,8 @@ class LmdbEnvironment:
     def _mapped(self) -> lmdb.Environment:
         if self._environment is None:
             lock_file = self._folder / _LOCK_FILE
+            for file in (lock_file, self._folder / DATA_FILE):
+                _check_kind(file)
             _check_length(self._folder / DATA_FILE)
             self._environment = lmdb.open(
                 str(self._folder),
@@ -164,6 +167,17 @@ _META_PAGE = struct.Struct("<16x II 16x I 92x Q")
 
 _MAGIC = 0xBEEFC0DE
 _PAGE_BYTES = {1 << power for power in range(9, 17)}
+
+
+def _check_kind(file: Path) -> None:
+    """Refuse what is no file: LMDB would write to what a link leads to, and wait for a pipe.
+
+    Raises:
+        lmdb.InvalidError: a link, a pipe, a device or a folder has the name of one of LMDB's files.
+    """
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(file.lstat().st_mode):
+            raise lmdb.InvalidError(f"{file.name} should be a regular file, not a link, pipe, device or folder")
 
 
 def _check_length(data: Path) -> None:
