@@ -113,6 +113,7 @@ class LmdbEnvironment:
                 max_readers=_MAX_READERS,
                 readahead=True,  # values are large and whole: without it, a cold one comes in page by page
             )
+            self._environment.reader_check()  # the places of readers that were killed, before they are too many
         return self._environment
 
     def _unmap(self) -> None:
@@ -128,6 +129,9 @@ class LmdbEnvironment:
             transaction = environment.begin(write=write, buffers=True)
         except lmdb.MapResizedError:  # another process made the store larger
             environment.set_mapsize(0)
+            transaction = environment.begin(write=write, buffers=True)
+        except lmdb.ReadersFullError:
+            environment.reader_check()
             transaction = environment.begin(write=write, buffers=True)
         with transaction:
             yield transaction

@@ -3,9 +3,11 @@ import multiprocessing
 import os
 import pickle
 import random
+import signal
 import struct
 import subprocess
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -410,6 +412,36 @@ def test_readers_see_only_whole_additions_while_a_writer_adds_and_is_killed_at_a
         assert reader.verify() == []
     fill_slowly(tmp_path / "store")
     assert content(RegionStore(tmp_path / "store")) == content(filled(tmp_path / "one_go", range(PICTURES)))
+
+
+def test_readers_that_were_killed_keep_nobody_out(tmp_path, monkeypatch):
+    """One after the other or at once, beside a process that lives: without one, LMDB makes their table anew."""
+    monkeypatch.setattr("flair_espvr.images.store.lmdb_environment._MAX_READERS", 8)
+    store = filled(tmp_path, range(3))
+    for _ in range(12):
+        kill_while_reading(tmp_path, 1)
+    kill_while_reading(tmp_path, 8)
+    assert len(store) == 3
+    assert in_process(count_pictures, tmp_path) == 3
+
+
+def kill_while_reading(folder: Path, readers: int) -> None:
+    reader = FORK.Process(target=read_and_die, args=(folder, readers))
+    reader.start()
+    reader.join()
+    assert reader.exitcode == -signal.SIGKILL
+
+
+def read_and_die(folder: Path, readers: int) -> None:
+    """Reads in as many transactions as many processes would, of which some may be refused, and is killed in them."""
+    store = RegionStore(folder)
+    reading = store._environment._mapped()
+    transactions = []
+    with suppress(lmdb.ReadersFullError):
+        for _ in range(readers):
+            transactions.append(reading.begin())
+    assert transactions
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_full_disk_is_an_error_and_the_store_still_opens(tmp_path):
