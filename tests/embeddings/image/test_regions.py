@@ -313,6 +313,24 @@ def test_two_embeddings_of_a_process_may_fill_one_store(tmp_path):
     assert len(RegionStore(tmp_path / "store")) == 3
 
 
+def test_a_forked_worker_and_its_parent_fill_one_store_in_turns(full_store):
+    torch.manual_seed(0)
+    embeddings = tiny(store=full_store)
+    embeddings.regions([post(encoded(20))])
+    worker = multiprocessing.get_context("fork").Process(target=fill, args=(embeddings, encoded(21)))
+    worker.start()
+    worker.join()
+    assert worker.exitcode == 0
+    embeddings.regions([post(encoded(22))])
+    assert len(RegionStore(full_store)) == 9
+    assert RegionStore(full_store).verify() == []
+
+
+def fill(embeddings: ImageRegionEmbeddings, picture: bytes) -> None:
+    torch.set_num_threads(1)  # OpenMP's threads stay behind in the parent
+    assert embeddings.regions([post(picture)]).present.item()
+
+
 def test_saved_and_loaded_they_are_the_same(pictures, full_store, monkeypatch):
     posts = [post(path) for path in pictures]
     original = tiny(store=full_store)
