@@ -3,7 +3,8 @@
 import functools
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from flair.nn import Model
 from flair.trainers import ModelTrainer
 
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.io.locks import LockedError, ProcessLock
 from flair_espvr.models.capabilities import ReadsImages
 from flair_espvr.training.trainer.identity import differences, run_identity
 from flair_espvr.training.trainer.lookahead import LookaheadSampler
@@ -57,7 +59,8 @@ class ResumableTrainer(ModelTrainer):
 
         Raises:
             ConfigurationError: the folder holds the state of another training, of another version of flair-espvr, or
-                one whose best model is gone; or training is to run on several GPUs. Nothing was changed.
+                one whose best model is gone; another trainer is at work in it; or training is to run on several GPUs.
+                Nothing was changed.
             UnsafeModelError: the state hides code or is damaged. Nothing was changed.
         """
         call = _TRAIN_CUSTOM.bind(self, *args, **kwargs)
@@ -70,6 +73,11 @@ class ResumableTrainer(ModelTrainer):
         if isinstance(arguments["sampler"], type):
             arguments["sampler"] = arguments["sampler"]()
         folder = Path(arguments["base_path"])
+        with _locked(folder):
+            return self._train_in(folder, call)
+
+    def _train_in(self, folder: Path, call: inspect.BoundArguments) -> dict[str, Any]:
+        arguments = call.arguments
         identity = run_identity(self.model, self.corpus, arguments, self._notes)
         state = _resumable_state(folder, identity)
         _remove_leftovers(folder, state)
@@ -103,6 +111,18 @@ class ResumableTrainer(ModelTrainer):
             log.info("... but an epoch before the interruption was better: its model stays")
             return
         super()._save_model(model_file, checkpoint)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keeps other trainers out of a folder; the lock ends with the process, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = ProcessLock(folder / f"{STATE_FILE}.lock")
+    except LockedError as error:
+        raise ConfigurationError(f"{folder}: another trainer ({error}) is at work there; take another folder") from None
+    with lock:
+        yield
 
 
 def _resumable_state(folder: Path, identity: dict[str, Any]) -> TrainingState | None:

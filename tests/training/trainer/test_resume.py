@@ -368,6 +368,24 @@ def test_several_gpus_are_refused(build_model: BuildModel, corpus: Corpus[Senten
     assert not (tmp_path / "run").exists()
 
 
+def test_a_second_trainer_in_the_folder_is_refused(
+    build_model: BuildModel, corpus: Corpus[Sentence], tmp_path: Path
+) -> None:
+    def meanwhile() -> None:
+        before = contents(tmp_path)
+        with pytest.raises(ConfigurationError, match="another trainer"):
+            train(ResumableTrainer(build_model(), corpus), tmp_path)
+        assert contents(tmp_path) == before
+        tried.append(True)
+        killer.left = None
+
+    tried: list[bool] = []
+    killer = Killer(after=20, kill=meanwhile)
+    train(ResumableTrainer(build_model(), corpus), tmp_path, plugins=[killer])
+    assert tried
+    train(ResumableTrainer(build_model(), corpus), tmp_path, plugins=[Killer()])  # it is free again
+
+
 def kill_self() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
