@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from flair_espvr.data import CAPTION, IMAGE, TWITTER_2015, TWITTER_2017, MultimodalCorpus
 from flair_espvr.embeddings import CaptionedTransformerEmbeddings, CharacterCNNEmbeddings, ImageRegionEmbeddings
-from flair_espvr.errors import ConfigurationError
+from flair_espvr.errors import BadImageError, ConfigurationError
+from flair_espvr.images.loading import load_image
 from flair_espvr.io.packaged import resolve_packaged
 from flair_espvr.models.registry import model_class
 from flair_espvr.training.recipes import sections
@@ -88,7 +89,8 @@ def build_tagger(
         regions: its picture regions; None for a model that reads none.
 
     Raises:
-        ConfigurationError: there is no entity in the corpus, or no caption or picture where the recipe asks for them.
+        ConfigurationError: the training posts have no entity, or no caption or readable picture where the recipe asks
+            for them.
     """
     _require(recipe, corpus)
     label_type = recipe.corpus.label_type
@@ -117,7 +119,10 @@ def alphabet(corpus: Corpus[Sentence]) -> Dictionary:
 
 
 def _require(recipe: Recipe, corpus: MultimodalCorpus) -> None:
-    """What a recipe says it reads has to be there: a run without would bear the wrong name."""
+    """What a recipe learns and reads has to be there: a run without would bear the wrong name."""
+    posts = corpus.train or ()
+    if not any(sentence.get_labels(recipe.corpus.label_type) for sentence in posts):
+        raise ConfigurationError(f"{corpus.name}: {len(posts)} training posts, and no entity in them to learn from")
     for key in _contexts(recipe.embeddings):
         if _any_has(corpus.train, key):
             continue
@@ -135,6 +140,8 @@ def _require(recipe: Recipe, corpus: MultimodalCorpus) -> None:
             f"{corpus.name}: the recipe reads pictures, but no training post has one. Name their folder "
             "(corpus.images), or take a model that reads none and leave the section regions out"
         )
+    if recipe.regions is not None and (problem := _why_none_is_readable(corpus.train)):
+        raise ConfigurationError(f"{corpus.name}: no picture of the training posts can be read, for instance {problem}")
 
 
 def _contexts(section: sections.EmbeddingsSection) -> list[str]:
@@ -142,6 +149,20 @@ def _contexts(section: sections.EmbeddingsSection) -> list[str]:
     parts = section.parts if isinstance(section, sections.Stack) else (section,)
     transformers = [part for part in parts if isinstance(part, sections.CaptionedTransformer)]
     return [key for part in transformers for key in part.contexts if part.use_caption or key != CAPTION]
+
+
+def _why_none_is_readable(sentences: Iterable[Sentence]) -> str:
+    """What is wrong with one of the pictures; empty where one, the first of a sound corpus, can be read."""
+    problem = ""
+    for sentence in sentences:
+        if sentence.has_metadata(IMAGE):
+            try:
+                load_image(sentence.get_metadata(IMAGE))
+            except BadImageError as error:
+                problem = problem or str(error)
+            else:
+                return ""
+    return problem
 
 
 def _any_has(sentences: Iterable[Sentence], key: str) -> bool:

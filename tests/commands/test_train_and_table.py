@@ -125,6 +125,36 @@ def test_a_table_is_filled_read_and_shared(
     assert "'caption' is none of captions, text" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("posts", "message"),
+    [("", "0 training posts"), ("IMGID:0\nkevin\tO\n", "1 training posts, and no entity")],
+)
+def test_training_posts_without_an_entity_are_an_error(
+    recipe_path: Path, corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], posts: str, message: str
+) -> None:
+    (corpus_folder / "train.txt").write_text(posts, encoding="utf-8")
+    assert main(["train", str(recipe_path), "--out", str(tmp_path / "runs")]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_pictures_that_all_are_broken_train_no_model(
+    recipe_path: Path, corpus_folder: Path, pictures: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = corpus_folder / "images"
+    images.mkdir()
+    for number in range(12):
+        (images / f"{number}.png").write_bytes(pictures[0].read_bytes()[:60])
+    backbone = "regions={model: no_such_model, image_size: 64}"
+    changes = ["--set", "model.regions=all", "--set", f"corpus.images={images}"]
+    arguments = ["train", str(recipe_path), "--out", str(tmp_path / "runs"), *changes, "--set", backbone]
+    assert main(arguments) == 1
+    assert "no picture of the training posts can be read, for instance" in capsys.readouterr().err
+    # One sound picture is enough: what fails next is the backbone.
+    (images / "3.png").write_bytes(pictures[0].read_bytes())
+    assert main(arguments) == 1
+    assert "no_such_model" in capsys.readouterr().err
+
+
 class Payload:
     """Leaves a file behind where it is unpickled."""
 
