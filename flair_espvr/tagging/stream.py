@@ -99,16 +99,24 @@ class PostTagging:
             whether these posts are those that it tagged; where they are not, there is nothing to go on with.
 
         Raises:
+            ConfigurationError: a note is damaged.
             PostFormatError: one of them cannot be read.
         """
         last = notes[-1]
-        for post in islice(self._stream, last["posts"]):
+        try:
+            self.posts, self.entities, self.images = (int(last[name]) for name in ("posts", "entities", "pictures"))
+            tagged = islice(self._stream, self.posts)
+            for note in notes:
+                for name, reason in note["bad_pictures"].items():
+                    self.bad_images.add(name, reason)
+            digest = last["digest"]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"the journal of the interrupted run is damaged ({error!r}); remove it and the part to begin anew"
+            ) from error
+        for post in tagged:
             self._digest.update(post.fingerprint())
-        self.posts, self.entities, self.images = last["posts"], last["entities"], last["pictures"]
-        for note in notes:
-            for name, reason in note["bad_pictures"].items():
-                self.bad_images.add(name, reason)
-        return self._digest.hexdigest() == last["digest"]
+        return bool(self._digest.hexdigest() == digest)
 
     def _count(self, window: Sequence[Post], sentences: Sequence[Sentence]) -> None:
         self.posts += len(window)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flair.data import Sentence
@@ -51,6 +52,13 @@ def test_memory_does_not_grow_with_posts_and_bad_images(build: Build) -> None:
     assert tagging.posts == tagging.images == len(tagging.bad_images) == 3_000
     assert len(list(tagging.bad_images.lines())) == 3_000
     assert max(alive) < 1_000
+
+
+@pytest.mark.parametrize("damage", [{"posts": "x"}, {"posts": -1}, {"bad_pictures": 3}, {"pictures": None}, None])
+def test_a_damaged_journal_is_an_error(build: Build, damage: dict[str, Any] | None) -> None:
+    note = PostTagging(build(), []).note()
+    with pytest.raises(ConfigurationError, match="journal of the interrupted run is damaged"):
+        PostTagging(build(), []).resume([{} if damage is None else {**note, **damage}])
 
 
 def test_predicting_imports_nothing_of_training() -> None:
