@@ -1,13 +1,14 @@
 """A mapping that holds what was used last, and no more."""
 
-import threading
 from collections import OrderedDict
 from typing import Generic, TypeVar
+
+from flair_espvr.io.thread_lock import ThreadLock
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-_changing = threading.Lock()
+_changing = ThreadLock()
 """One for all: what is in it is short, and a mapping with a lock of its own could not be copied or pickled."""
 
 
@@ -26,7 +27,7 @@ class Recent(Generic[Key, Value]):
 
     def get(self, key: Key) -> Value | None:
         """The value of a key, or None."""
-        with _changing:
+        with _changing.held():
             if key not in self._values:
                 return None
             self._values.move_to_end(key)
@@ -38,7 +39,7 @@ class Recent(Generic[Key, Value]):
         Returns:
             Whether the key had no value before: of several threads that put one, the first is told so.
         """
-        with _changing:
+        with _changing.held():
             new = key not in self._values
             self._values[key] = value
             self._values.move_to_end(key)

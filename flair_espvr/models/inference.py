@@ -1,13 +1,14 @@
 """What a prediction runs in: evaluation mode, without gradients, and in mixed precision where that is asked for."""
 
-import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
-_changing = threading.Lock()
+from flair_espvr.io.thread_lock import ThreadLock
+
+_changing = ThreadLock()
 _evaluating: "weakref.WeakKeyDictionary[torch.nn.Module, int]" = weakref.WeakKeyDictionary()
 """Models that are in evaluation mode for some blocks only -> how many of these blocks are running."""
 
@@ -20,7 +21,7 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
     them twice, is felt where a single post is predicted. A model that was training trains again when the last of its
     blocks has ended.
     """
-    with _changing:
+    with _changing.held():
         is_ours = model.training or model in _evaluating
         if is_ours:
             if model.training:
@@ -30,7 +31,7 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
         yield
     finally:
         if is_ours:
-            with _changing:
+            with _changing.held():
                 _evaluating[model] -= 1
                 if not _evaluating[model]:
                     del _evaluating[model]

@@ -5,7 +5,6 @@ Axis letters: B pictures, S pixels a side, H and W rows and columns of the grid,
 
 import difflib
 import json
-import threading
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -17,6 +16,7 @@ from flair_espvr.embeddings.image.backbone_weights import Weights, fingerprint, 
 from flair_espvr.embeddings.image.cpu_batching import images_at_once
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.images.store.header import RegionHeader
+from flair_espvr.io.thread_lock import ThreadLock
 
 _OURS = {
     "num_classes": "features are taken before the classifier",
@@ -35,7 +35,7 @@ _SUPPORTED = (
     "or a sequence of prefix tokens and patches in row-major order (ViT, DeiT, EVA, DINOv2)"
 )
 
-_preparing = threading.Lock()
+_preparing = ThreadLock()
 """Held while a model moves or is measured, which no other thread may see half done."""
 
 _LARGEST_HALF = torch.finfo(torch.float16).max
@@ -143,7 +143,7 @@ class Backbone:
         Raises:
             ConfigurationError: the model gives something that is not a number.
         """
-        with _preparing:
+        with _preparing.held():
             if next(self.model.parameters()).device != device:
                 self.model.to(device)  # walks over all parameters, which a small model on a CPU feels
         with torch.autocast(device.type, enabled=False):
@@ -154,7 +154,7 @@ class Backbone:
         """How many pictures to put through the model together, `limit` at the most: on a CPU, few can be faster."""
         if device.type != "cpu":
             return limit
-        with _preparing:  # since Python 3.12 a cached_property may be computed by several threads at a time
+        with _preparing.held():  # since Python 3.12 a cached_property may be computed by several threads at a time
             return min(self._at_once_on_cpu, limit)
 
     @cached_property

@@ -1,7 +1,6 @@
 """Sentence -> vectors of its picture, from a frozen backbone or from a store of what it computed before."""
 
 import logging
-import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -26,6 +25,7 @@ from flair_espvr.images.store.header import RegionHeader
 from flair_espvr.images.store.read_ahead import in_background
 from flair_espvr.images.store.region_store import RegionStore
 from flair_espvr.io.recent import Recent
+from flair_espvr.io.thread_lock import ThreadLock
 from flair_espvr.nn.features import ImageFeatures
 
 log = logging.getLogger("flair.espvr.embeddings")
@@ -33,7 +33,7 @@ log = logging.getLogger("flair.espvr.embeddings")
 _REMEMBERED = 10_000
 """Unreadable pictures that are remembered: those are not read again, and named once."""
 
-_building = threading.RLock()
+_building = ThreadLock()
 """Held while a backbone is built or a store is opened for writing; not an attribute, which could not be pickled."""
 
 DEFAULT_BACKBONE = "swin_large_patch4_window12_384.ms_in22k_ft_in1k"
@@ -310,14 +310,14 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
             log.warning("Ignoring unreadable image: %s: %s", image, reason)
 
     def _writable_store(self) -> RegionStore:
-        with _building:
+        with _building.held():
             if self._store is None or not self._store.writable:
                 assert self._store_folder is not None
                 self._store = RegionStore(self._store_folder, header=self.header, writable=True)
             return self._store
 
     def _built_backbone(self) -> Backbone:
-        with _building:
+        with _building.held():
             return self._backbone or self._build_backbone()
 
     def _build_backbone(self) -> Backbone:

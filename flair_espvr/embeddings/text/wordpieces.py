@@ -3,7 +3,6 @@
 Axis letters: B sentences, T words, S wordpieces (special tokens, caption and padding included), D state size.
 """
 
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,7 +13,9 @@ from tokenizers import Encoding, Tokenizer
 from transformers import PreTrainedTokenizerBase
 from transformers.tokenization_utils_base import LARGE_INTEGER
 
-_limits = threading.Lock()
+from flair_espvr.io.thread_lock import ThreadLock
+
+_limits = ThreadLock()
 
 Pooling = Literal["first", "last", "first_last", "mean"]
 
@@ -134,7 +135,7 @@ def _unlimited(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
     """
     backend = tokenizer.backend_tokenizer
     if backend.truncation is not None or backend.padding is not None:
-        with _limits:
+        with _limits.held():
             # Looked at again: whoever waited must change nothing, for the others are reading by now.
             if backend.truncation is not None or backend.padding is not None:
                 backend.no_truncation()
