@@ -61,11 +61,12 @@ def write_pretrained(folder: str | Path, state: Mapping[str, Any]) -> None:
     tokenizers: list[io.BytesIO] = []
     settings = {**_to_json(settings, tokenizers), "weights": list(weights)}
     with atomic_folder(folder) as new:
+        (new / CONFIG).write_text(json.dumps(settings, indent=1, ensure_ascii=False), encoding="utf-8")
         for part, tensors in weights.items():
             save_file(_separate(tensors), new / _WEIGHTS[part], metadata={"format": "pt"})
+            shutil.copymode(new / CONFIG, new / _WEIGHTS[part])  # safetensors makes files for their owner alone
         for number, archive in enumerate(tokenizers, start=1):
             unpack_tokenizer(archive, new / _tokenizer_folder(number))
-        (new / CONFIG).write_text(json.dumps(settings, indent=1, ensure_ascii=False), encoding="utf-8")
         if (folder / CARD).is_file():
             shutil.copy(folder / CARD, new / CARD)
 

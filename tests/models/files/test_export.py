@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -67,6 +68,16 @@ def test_an_export_gives_the_same_tags_scores_and_regions(
     assert predicted(loaded, posts) == predicted(tagger, posts)
     assert loaded.hyperparameters() == tagger.hyperparameters()
     assert loaded.model_card == {"flair_version": "x", "training_parameters": {"optimizer": str(dict)}}
+
+
+def test_all_files_of_an_export_have_the_mode_that_the_umask_gives(build: Build, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        build().save_pretrained(tmp_path / "export", include_backbone=True)
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "export").rglob("*") if path.is_file()}
+    assert set(modes.values()) == {0o640}, modes
 
 
 def test_an_export_is_plain_files_without_this_machine_s_paths(build: Build, tmp_path: Path) -> None:
