@@ -56,7 +56,7 @@ setup(
         "scikit-learn>=1.3",
         "scipy>=1.11",
         "timm>=1.0.31",
-        "torch>=2.2",
+        "torch>=2.6",
         "tqdm>=4.66",
         "transformers>=4.56,<5",
     ],

@@ -1,7 +1,6 @@
 """The model file: tensors, strings, numbers and bytes, written atomically and read without running code."""
 
 import io
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from flair.data import Dictionary
 from flair_espvr.errors import ConfigurationError, EspvrError, UnsafeModelError
 from flair_espvr.io.atomic import atomic_write
 from flair_espvr.io.nested import unfolds_beyond
+from flair_espvr.models.files.container import load_container
 
 FORMAT = "flair-espvr model"
 FORMAT_VERSION = 1
@@ -60,12 +60,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such model file")
     try:
-        _require_stored(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_container(path)
     except Exception as error:  # a damaged archive fails in as many ways as there are bytes in it
         raise UnsafeModelError(
             f"{path}: not read, and nothing in it was run: it is damaged, or holds objects other than tensors and "
-            f"plain values ({_reason(error)}); a model saved by flair-espvr holds none"
+            f"plain values ({str(error)[:200] or type(error).__name__}); a model saved by flair-espvr holds none"
         ) from error
     check_format(state, path)
     if unfolds_beyond(state, path.stat().st_size):
@@ -180,25 +179,3 @@ def _dictionary(state: Mapping[str, Any]) -> Dictionary:
     dictionary.multi_label = state["multi_label"]
     dictionary.span_labels = state["span_labels"]
     return dictionary
-
-
-def _require_stored(path: Path) -> None:
-    """Makes sure that nothing in a file is compressed, as torch never does: it could unpack to any size.
-
-    torch's older formats, which are no archives, are refused as well: there a file claims sizes that are allocated
-    before they are compared with what follows.
-    """
-    with zipfile.ZipFile(path) as archive:
-        sizes = {entry.filename: (entry.file_size, entry.compress_size) for entry in archive.infolist()}
-    compressed = [name for name, (size, stored) in sizes.items() if size != stored]
-    if compressed:
-        raise zipfile.BadZipFile(f"{compressed[0]!r} in it is compressed")
-
-
-def _reason(error: Exception) -> str:
-    """What went wrong, in one line and without torch's advice to load the file unsafely."""
-    message = " ".join(str(error).split()) or type(error).__name__
-    _, found, detail = message.partition("WeightsUnpickler error: ")
-    if found:
-        return detail.partition(" Please use ")[0]
-    return "pickled code" if message.startswith("Weights only load failed") else message[:200]

@@ -1,0 +1,239 @@
+"""The container of a model file, a zip as `torch.save` writes it: read strictly, and without an unpickler.
+
+Archives that two readers could understand in two ways are refused, and so is every damaged byte. The pickle in it is
+interpreted here, over the few operations that plain data and tensors need: nothing that a file names is ever called.
+"""
+
+import pickletools
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+_LOCAL, _END, _END64, _LOCATOR64 = b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
+_END_BYTES, _END64_BYTES, _LOCATOR64_BYTES = 22, 56, 20
+_DESCRIPTOR_BYTES = 24
+"""What may follow an entry's bytes: sizes and checksum once more."""
+
+_NAME = re.compile(r"[^/\x00]+/(data\.pkl|data/\d+|version|byteorder|\.\w+|\.data/serialization_id)", re.ASCII)
+
+_DTYPES = {
+    "BFloat16Storage": torch.bfloat16,
+    "BoolStorage": torch.bool,
+    "ByteStorage": torch.uint8,
+    "CharStorage": torch.int8,
+    "DoubleStorage": torch.float64,
+    "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16,
+    "IntStorage": torch.int32,
+    "LongStorage": torch.int64,
+    "ShortStorage": torch.int16,
+}
+_GLOBALS = {
+    "collections OrderedDict",
+    "_codecs encode",
+    "torch._utils _rebuild_tensor_v2",
+    *(f"torch {name}" for name in _DTYPES),
+}
+"""All that a pickle may name: dicts, bytes, tensors and their types."""
+
+_VALUES = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+_LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE"}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+
+
+class ContainerError(Exception):
+    """The container is damaged, ambiguous, or holds more than plain data."""
+
+
+class _Global(str):
+    """The name of something; it stands for it, and is not it."""
+
+
+def load_container(path: Path) -> Any:
+    """The value in a file that `torch.save` wrote, made of dicts, lists, tuples, plain values, bytes and tensors.
+
+    Raises:
+        ContainerError: the file is anything else.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        records = {name.partition("/")[2]: data for name, data in read_records(file).items()}
+    if "data.pkl" not in records or records.get("byteorder", b"little") != b"little":
+        raise ContainerError("it is no file of torch, or one of a big-endian machine")
+    return _Interpreter(records).value
+
+
+def read_records(file: BinaryIO) -> dict[str, bytearray]:
+    """The entries of a zip that lie side by side from its first byte to its only directory, stored and undamaged.
+
+    Raises:
+        ContainerError: the archive has another shape, a foreign name, or bytes that contradict a checksum.
+    """
+    directory = _directory_offset(file)
+    with zipfile.ZipFile(file) as archive:
+        entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
+    names = [entry.filename for entry in entries]
+    if len({name.lower() for name in names}) < len(names) or len({name.partition("/")[0] for name in names}) != 1:
+        raise ContainerError("it holds a name twice, or several archives")
+    records, end = {}, 0
+    for entry, following in zip(entries, [*(entry.header_offset for entry in entries[1:]), directory], strict=True):
+        file.seek(entry.header_offset)
+        header = file.read(30)
+        if header[:4] != _LOCAL or not end <= entry.header_offset <= end + (_DESCRIPTOR_BYTES if end else 0):
+            raise ContainerError(f"{entry.filename!r:.60} in it does not begin where the entry before it ends")
+        name_bytes, extra_bytes = struct.unpack("<HH", header[26:])
+        if not _NAME.fullmatch(entry.orig_filename) or file.read(name_bytes) != entry.orig_filename.encode():
+            raise ContainerError(f"{entry.orig_filename!r:.60} in it is not a name that torch gives")
+        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size or entry.flag_bits & 1:
+            raise ContainerError(f"{entry.filename!r} in it is compressed")
+        start = entry.header_offset + 30 + name_bytes + extra_bytes
+        end = start + entry.file_size
+        if end > following:
+            raise ContainerError(f"{entry.filename!r} in it overlaps what follows")
+        data = bytearray(entry.file_size)
+        file.seek(start)
+        if file.readinto(data) != len(data) or zlib.crc32(data) != entry.CRC:  # type: ignore[attr-defined]
+            raise ContainerError(f"{entry.filename!r} in it is damaged: its checksum is another")
+        records[entry.filename] = data
+    if directory > end + _DESCRIPTOR_BYTES:
+        raise ContainerError("it holds bytes that no entry accounts for")
+    return records
+
+
+def _directory_offset(file: BinaryIO) -> int:
+    """Where the directory begins, which has to end at its record, and that at the end of the file."""
+    size = file.seek(0, 2)
+    tail = min(size, _END_BYTES + _LOCATOR64_BYTES + _END64_BYTES)
+    file.seek(size - tail)
+    last = file.read(tail)
+    end = last[-_END_BYTES:]
+    if len(end) < _END_BYTES or end[:4] != _END or end[20:] != b"\0\0":
+        raise ContainerError("it is no zip archive, or is cut off, or something follows the archive")
+    stop = size - _END_BYTES
+    length, offset = struct.unpack("<II", end[12:20])
+    if last[-_END_BYTES - _LOCATOR64_BYTES :][:4] == _LOCATOR64:
+        stop -= _LOCATOR64_BYTES + _END64_BYTES
+        (claimed,) = struct.unpack("<Q", last[-_END_BYTES - 12 :][:8])
+        if claimed != stop or last[:4] != _END64:
+            raise ContainerError("its directory's record is not where it should be")
+        length, offset = struct.unpack("<QQ", last[40:56])
+    if offset + length != stop:
+        raise ContainerError("its directory does not end at its record")
+    return offset
+
+
+class _Interpreter:
+    """Runs a pickle over plain data. Types of keys are checked before they are hashed: tuples could nest for ever."""
+
+    def __init__(self, records: Mapping[str, bytearray]) -> None:
+        self._records = records
+        self._storages: dict[str, torch.Tensor] = {}
+        self._memo: dict[int, Any] = {}
+        self._marks: list[list[Any]] = []
+        self._stack: list[Any] = []
+        self.value: Any = None
+        try:
+            for operation, argument, _ in pickletools.genops(bytes(records["data.pkl"])):
+                self._run(operation.name, argument)
+        except (IndexError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise ContainerError(f"its pickle is damaged: {error}") from error
+
+    def _run(self, name: str, argument: Any) -> None:
+        stack = self._stack
+        if name in _LITERALS:
+            stack.append(argument)
+        elif name in _VALUES:
+            stack.append(_VALUES[name])
+        elif name in ("BINPUT", "LONG_BINPUT"):
+            self._memo[argument] = stack[-1]
+        elif name in ("BINGET", "LONG_BINGET"):
+            stack.append(self._memo[argument])
+        elif name in ("EMPTY_DICT", "EMPTY_LIST"):
+            stack.append({} if name == "EMPTY_DICT" else [])
+        elif name == "MARK":
+            self._marks.append(stack)
+            self._stack = []
+        elif name in ("TUPLE", "APPENDS", "SETITEMS"):
+            self._stack = self._marks.pop()
+            if name == "TUPLE":
+                self._stack.append(tuple(stack))
+            elif name == "APPENDS":
+                _list(self._stack[-1]).extend(stack)
+            else:
+                _put(self._stack[-1], stack)
+        elif name in _TUPLES:
+            if len(stack) < _TUPLES[name]:
+                raise IndexError("a tuple lacks values")
+            stack[-_TUPLES[name] :] = [tuple(stack[-_TUPLES[name] :])]
+        elif name == "APPEND":
+            item = stack.pop()
+            _list(stack[-1]).append(item)
+        elif name == "SETITEM":
+            items = [stack.pop(-2), stack.pop()]
+            _put(stack[-1], items)
+        elif name == "GLOBAL":
+            if argument not in _GLOBALS:
+                raise ContainerError(f"it names {argument!r:.80}, which is pickled code")
+            stack.append(_Global(argument))
+        elif name == "BINPERSID":
+            stack.append(self._storage(*stack.pop()))
+        elif name == "REDUCE":
+            arguments = stack.pop()
+            stack.append(self._made(stack.pop(), arguments))
+        elif name == "STOP":
+            self.value = stack.pop()
+        elif name != "PROTO":
+            raise ContainerError(f"it holds pickled code ({name})")
+
+    def _made(self, kind: Any, arguments: Any) -> Any:
+        if not isinstance(kind, _Global) or not isinstance(arguments, tuple):
+            raise ContainerError("it holds pickled code (a call)")
+        if kind == "collections OrderedDict" and not arguments:
+            return {}
+        if kind == "_codecs encode" and isinstance(arguments[0], str) and arguments[1:] == ("latin1",):
+            return arguments[0].encode("latin1")
+        if kind == "torch._utils _rebuild_tensor_v2":
+            return _view(*arguments[:4])
+        raise ContainerError(f"it holds pickled code (a call of {kind!r:.80})")
+
+    def _storage(self, mark: str, kind: str, key: str, place: str, length: int) -> torch.Tensor:
+        """A storage as a tensor of one dimension, (N,), which holds just what its record does."""
+        dtype = _DTYPES[kind.removeprefix("torch ")] if isinstance(kind, _Global) else None
+        data = self._records[f"data/{key}"] if type(key) is str else None
+        if mark != "storage" or dtype is None or data is None or len(data) != length * dtype.itemsize:
+            raise ContainerError("a tensor in it is not of the size that its bytes have")
+        if key not in self._storages:
+            self._storages[key] = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
+        if self._storages[key].dtype != dtype:
+            raise ContainerError("a tensor's bytes in it have two types")
+        return self._storages[key]
+
+
+def _view(storage: Any, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> torch.Tensor:
+    """The tensor with this shape in a storage, which it must not leave nor, by strides of 0, exceed."""
+    numbers = (offset, *shape, *stride)
+    if not isinstance(storage, torch.Tensor) or any(type(number) is not int or number < 0 for number in numbers):
+        raise ContainerError("a tensor in it has no storage or no shape")
+    tensor = storage.as_strided(shape, stride, offset)
+    if tensor.numel() > storage.numel():
+        raise ContainerError("a tensor in it is larger than its bytes")
+    return tensor
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("items for something that is no list")
+    return value
+
+
+def _put(target: Any, items: list[Any]) -> None:
+    for key, value in zip(items[::2], items[1::2], strict=True):
+        if not isinstance(target, dict) or type(key) not in (str, int, bool, float, type(None)):
+            raise ContainerError("it holds pickled code (as the name of a value)")
+        target[key] = value
