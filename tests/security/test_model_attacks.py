@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from flair.embeddings.base import load_embeddings
+from transformers import BertConfig
 
 from flair_espvr import ESPVRTagger
 from flair_espvr.errors import UnsafeModelError
@@ -216,12 +217,10 @@ def test_views_do_not_raise_the_allowance() -> None:
     [
         ("attn_implementation", "evil/kernel"),
         ("attn_implementation", "flash_attention_2"),
-        ("_attn_implementation", "flash_attention_3"),
         ("attn_implementation", {"": "sdpa", "text_config": "flex_attention"}),
-        ("auto_map", {"AutoModel": "evil--m.M"}),
-        ("backbone", "evil/backbone"),
-        ("quantization_config", {"quant_method": "mxfp4"}),
         ("model_type", "mamba"),
+        ("model_type", "timm_wrapper"),
+        ("model_type", "encoder-decoder"),
         ("model_type", "no such model"),
         ("model_type", ["bert"]),
     ],
@@ -232,6 +231,32 @@ def test_encoders_that_would_be_fetched(
     state["embeddings"]["config_state_dict"][key] = value
     with refused(MODEL, f"encoder with `{key}` = `{json.dumps(value)}`", UnsafeModelError):
         ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"attribute_map": {"zzz": "_attn_implementation_internal"}, "zzz": "evil/kernel"},
+        {"attribute_map": {"zzz": "auto_map"}, "zzz": {"AutoModel": "evil--m.M"}},
+        {"attribute_map": {"vocab_size": "auto_map"}},
+        {"_attn_implementation": "flash_attention_3"},
+        {"auto_map": {"AutoModel": "evil--m.M"}},
+        {"backbone": "evil/backbone"},
+        {"quantization_config": {"quant_method": "mxfp4"}},
+        {"num_labels": 2 * 10**7},
+    ],
+    ids=lambda settings: "-".join(settings),
+)
+def test_settings_that_are_none_of_the_encoder_s_do_not_reach_it(
+    state: dict[str, Any], tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    state["embeddings"]["config_state_dict"].update(settings)
+    embeddings: Any = ESPVRTagger.load(saved(state, tmp_path / "evil.pt")).embeddings
+    config = embeddings.model.config
+    assert config._attn_implementation == "sdpa"
+    assert config.attribute_map == BertConfig.attribute_map
+    assert config.num_labels == 2
+    assert not set(config.to_dict()) & {"zzz", "auto_map", "backbone", "quantization_config"}
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from typing import Any
 from flair.data import Dictionary
 from flair.embeddings import Embeddings, StackedEmbeddings, TransformerEmbeddings
 from flair.embeddings.base import EMBEDDING_CLASSES, load_embeddings
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
-from flair_espvr.models.files.tokenizer_archive import check_settings, check_tokenizer, settings_in
+from flair_espvr.models.files.tokenizer_archive import check_tokenizer, settings_in
 
 _FLAIR_CLASSES = {
     "CharacterEmbeddings",
@@ -39,16 +40,19 @@ _TRANSFORMER_PARAMETERS = {
 """What Flair writes of a transformer. Any other parameter would go on to transformers, which may take it for an order
 to fetch code (`trust_remote_code`) or to wrap the model (`peft_config`)."""
 
-_ATTENTION_KEYS = {"attn_implementation", "_attn_implementation", "_attn_implementation_internal"}
 _ATTENTION = {None, "eager", "sdpa"}
 """How attention may be computed: by torch itself. A hub name is code to fetch; so is `flash_attention_2` where the
 package `kernels` is installed and `flash_attn` is not."""
 
-_FETCHING_KEYS = {"backbone", "backbone_config", "use_pretrained_backbone", "use_timm_backbone", "quantization_config"}
-"""Settings of models that are no text encoders, by which transformers builds, fetches or wraps a second model."""
+_ENCODERS = {
+    *("albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet"),
+    *("roberta", "xlm-roberta", "xlm-roberta-xl"),
+}
+"""Text encoders that are built from a file, by their `model_type`: transformers knows others that build, fetch or wrap
+a second model, or fetch a kernel."""
 
-_FETCHING_MODELS = {"mamba", "falcon_mamba"}
-"""Models for which transformers fetches a kernel where the package `kernels` is installed."""
+_COMMON_SETTINGS = {"model_type", "_name_or_path", "attn_implementation", "dtype", "output_hidden_states"}
+"""What is read of any encoder's config besides the parameters of its type."""
 
 
 def savable(embeddings: Embeddings[Any]) -> None:
@@ -66,6 +70,12 @@ def savable(embeddings: Embeddings[Any]) -> None:
                 "your own with flair.embeddings.base.register_embeddings"
             )
         if isinstance(part, TransformerEmbeddings):
+            kind = part.model.config.model_type
+            if kind not in _ENCODERS:
+                raise ConfigurationError(
+                    f"an encoder of the type {kind!r} cannot be loaded from a model file; use one of "
+                    f"{', '.join(sorted(_ENCODERS))}"
+                )
             attention = getattr(part.model.config, "_attn_implementation", None)
             if attention not in _ATTENTION:
                 raise ConfigurationError(
@@ -88,16 +98,10 @@ def rebuild(params: dict[str, Any]) -> Embeddings[Any]:
 
 
 def _check(params: dict[str, Any]) -> None:
-    check_settings(params)
+    """Makes sure that the parameters are allowed; of encoders' configs, what is not is left out."""
     for key, value in settings_in(params):
         if isinstance(value, dict) and "__cls__" in value:
             _check_class(value)
-        if key in _ATTENTION_KEYS and not _ATTENTION.issuperset(_leaves(value)):
-            raise UnsafeModelError(
-                f"the model file asks for attention by {value!r:.60}, which may mean a kernel to fetch; nothing was run"
-            )
-        if (key in _FETCHING_KEYS and value) or (key == "model_type" and str(value) in _FETCHING_MODELS):
-            raise UnsafeModelError(f"the model file asks for parts to be fetched ({key}={value!r:.60}); nothing was")
         if key in _DICTIONARIES and not isinstance(value, Dictionary):
             raise UnsafeModelError(f"the model file names a file to unpickle ({key}={value!r:.60}); nothing was run")
 
@@ -123,16 +127,29 @@ def _check_class(params: dict[str, Any]) -> None:
             raise UnsafeModelError(
                 f"the model file's {name} have parameters that could ask for code: {', '.join(sorted(unknown))}"
             )
+        params["config_state_dict"] = _encoder_settings(params["config_state_dict"])
         check_tokenizer(params["tokenizer_data"])
 
 
-def _leaves(value: Any) -> Iterator[Any]:
-    """The values in nested dicts and lists: a model of several parts gives each its own attention."""
-    if isinstance(value, dict | list | tuple):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(item)
-    else:
-        yield value
+def _encoder_settings(settings: Any) -> dict[str, Any]:
+    """Of an encoder's config, the parameters of its type alone: transformers obeys many more, and renames some.
+
+    Raises:
+        UnsafeModelError: the type is not one of `_ENCODERS`, or attention is to be computed by other code than torch's.
+    """
+    kind = settings.get("model_type", "bert") if isinstance(settings, dict) else None
+    if not isinstance(kind, str) or kind not in _ENCODERS:
+        raise UnsafeModelError(
+            f"the model file asks for an encoder of the type {kind!r:.60}, which is not loaded from files; supported "
+            f"are {', '.join(sorted(_ENCODERS))}"
+        )
+    if settings.get("attn_implementation") not in ("eager", "sdpa", None):
+        raise UnsafeModelError(
+            f"the model file asks for attention by {settings['attn_implementation']!r:.60}, which may mean a kernel to "
+            "fetch; nothing was run"
+        )
+    known = _COMMON_SETTINGS | set(inspect.signature(CONFIG_MAPPING[kind].__init__).parameters)
+    return {key: value for key, value in settings.items() if key in known - {"self", "kwargs"}}
 
 
 def _allowed(name: str) -> bool:

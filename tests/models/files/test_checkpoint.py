@@ -129,11 +129,10 @@ def test_remote_code_is_refused(state: dict[str, Any], tmp_path: Path, change: d
 
 
 @pytest.mark.parametrize("value", ["evil/kernel", "evil/kernel@main:attention", {"": "sdpa", "text": "evil/kernel"}])
-@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation"])
 def test_attention_kernels_from_a_hub_are_refused(
-    state: dict[str, Any], tmp_path: Path, key: str, value: str | dict[str, str]
+    state: dict[str, Any], tmp_path: Path, value: str | dict[str, str]
 ) -> None:
-    state["embeddings"]["config_state_dict"][key] = value
+    state["embeddings"]["config_state_dict"]["attn_implementation"] = value
     with pytest.raises(UnsafeModelError, match="kernel"):
         ESPVRTagger.load(spoil(state, tmp_path / "model.pt"))
 
