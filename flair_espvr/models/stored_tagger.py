@@ -147,7 +147,7 @@ class StoredTagger(Classifier[Sentence]):
                 region_embeddings = rebuild(from_plain(state["region_embeddings"]))
                 if "backbone" in state:
                     region_embeddings.load_backbone_state(state["backbone"])
-            return super()._init_model_with_state_dict(
+            model = super()._init_model_with_state_dict(
                 state,
                 embeddings=rebuild(from_plain(state["embeddings"])),
                 label_dictionary=from_plain(state["label_dictionary"]),
@@ -156,3 +156,9 @@ class StoredTagger(Classifier[Sentence]):
                 **{**cls.config_class.meant_before, **state["hyperparameters"]},
                 **kwargs,
             )
+        own = model.state_dict()
+        for name, tensor in state["state_dict"].items():
+            real = tensor.is_floating_point() or name not in own or not own[name].is_floating_point()
+            if not real or not tensor.isfinite().all():
+                raise UnsafeModelError(f"the model file is damaged: its weight {name!r:.100} is not finite numbers")
+        return model

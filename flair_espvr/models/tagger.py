@@ -80,14 +80,14 @@ class MultimodalTagger(StoredTagger):
 
         Raises:
             ConfigurationError: A hyperparameter that the model does not have or of a wrong value, sizes that do not fit
-                each other, no entity type, images missing for a model that cannot do without, a temperature that is not
-                above 0, or embeddings that no safe model file can hold.
+                each other, no entity type, images missing for a model that cannot do without, a temperature out
+                of bounds, or embeddings that no safe model file can hold.
         """
         super().__init__()
         if tag_format != "BIO":
             raise ConfigurationError(f"tag_format={tag_format!r}: multimodal taggers know BIO (BIO2) only")
-        if not 0 < score_temperature < math.inf:
-            raise ConfigurationError(f"score_temperature={score_temperature}: should be a number above 0")
+        if not 0.01 <= score_temperature <= 100:  # beyond, dividing by it leaves float32
+            raise ConfigurationError(f"score_temperature={score_temperature}: should be a number from 0.01 to 100")
         savable(embeddings)
         config = self._checked(hyperparameters)
         if region_embeddings is None:

@@ -206,6 +206,24 @@ def test_sizes_that_would_fill_the_memory(
         ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
 
 
+@pytest.mark.parametrize("temperature", [1e-40, 1e300, float("nan")])
+def test_temperatures_that_give_no_scores(
+    state: dict[str, Any], tmp_path: Path, refused: Any, temperature: float
+) -> None:
+    state["hyperparameters"]["score_temperature"] = temperature
+    with refused(MODEL, f"a temperature of {temperature}", UnsafeModelError, "score_temperature"):
+        ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
+
+
+@pytest.mark.parametrize("fault", ["NaN", "whole numbers", "booleans"])
+def test_weights_that_are_not_finite_numbers(state: dict[str, Any], tmp_path: Path, refused: Any, fault: str) -> None:
+    name, weight = next((name, weight) for name, weight in state["state_dict"].items() if name.startswith("network."))
+    spoilt = {"NaN": weight * float("nan"), "whole numbers": weight.long(), "booleans": weight.bool()}
+    state["state_dict"][name] = spoilt[fault]
+    with refused(MODEL, f"weights that are {fault}", UnsafeModelError, "not finite"):
+        ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
+
+
 def test_views_do_not_raise_the_allowance() -> None:
     views = {"a": torch.zeros(1).expand(10**6, 10**6), "b": torch.zeros(100)[:1]}
     with pytest.raises(UnsafeModelError, match="far larger"), Allowance(views):
