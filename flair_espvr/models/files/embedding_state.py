@@ -45,8 +45,9 @@ _ATTENTION = {None, "eager", "sdpa"}
 package `kernels` is installed and `flash_attn` is not."""
 
 _ENCODERS = {
-    *("albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet"),
-    *("roberta", "xlm-roberta", "xlm-roberta-xl"),
+    *("albert", "bert", "camembert", "convbert", "data2vec-text", "deberta", "deberta-v2", "distilbert", "electra"),
+    *("ernie", "flaubert", "longformer", "luke", "megatron-bert", "mobilebert", "modernbert", "mpnet", "rembert"),
+    *("roberta", "roberta-prelayernorm", "roformer", "squeezebert", "xlm", "xlm-roberta", "xlm-roberta-xl", "xlnet"),
 }
 """Text encoders that are built from a file, by their `model_type`: transformers knows others that build, fetch or wrap
 a second model, or fetch a kernel."""
