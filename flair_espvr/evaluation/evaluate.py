@@ -1,7 +1,7 @@
 """A model's entities beside the gold ones, and the scores that follow."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import get_args
@@ -38,7 +38,7 @@ class Evaluation:
     predicted: list[list[EntitySpan]]
     lenient: Scores
     strict: Scores
-    grounding: Mapping[Reading, GroundingScores]
+    grounding: Mapping[Reading, GroundingScores] = field(default_factory=dict)
 
 
 def evaluate(

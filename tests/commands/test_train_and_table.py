@@ -214,7 +214,7 @@ def test_a_row_that_cannot_be_made_does_not_stop_the_others(
 ) -> None:
     path = table_file(tmp_path, recipe_path)
     captions = yaml.safe_load(recipe_path.read_text(encoding="utf-8"))
-    del captions["corpus"]["captions"]
+    captions["corpus"]["captions"] = False
     recipe_path.write_text(yaml.safe_dump({**captions, "seeds": [1]}), encoding="utf-8")
     assert main(["table", str(path), "--out", str(tmp_path / "runs")]) == 3
     printed = capsys.readouterr()
