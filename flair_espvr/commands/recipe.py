@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flair_espvr.commands.options import add_overrides
 
-HELP = "list the recipes that come with the package, check recipes, or show one with every default"
+HELP = "list the recipes that come with the package, check recipes, tables and searches, or show a recipe"
 
 _GROUPS = {
     ".": "First steps, on posts and weights that come along",
@@ -27,30 +27,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="print the recipes, tables and searches that come with the package")
-    check = actions.add_parser("check", help="report every mistake of these files")
-    check.add_argument("recipes", type=Path, nargs="+", metavar="RECIPE")
-    show = actions.add_parser("show", help="print the resolved recipe")
-    show.add_argument("recipes", type=Path, nargs=1, metavar="RECIPE")
+    check = actions.add_parser("check", help="report every mistake of recipes, tables and searches")
+    check.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    show = actions.add_parser("show", help="print the resolved recipe, with every default")
+    show.add_argument("recipe", type=Path, metavar="RECIPE")
     for action in (check, show):
         add_overrides(action)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the command; 1 where a recipe has mistakes."""
+    """Runs the command; 1 where a file has mistakes."""
     if arguments.action == "list":
         return _list()
-    from flair_espvr.errors import EspvrError
+    if arguments.action == "check":
+        return _check(arguments)
     from flair_espvr.training.recipes.recipe_file import load_recipe
 
-    mistaken = 0
-    for path in arguments.recipes:
-        try:
-            recipe = load_recipe(path, arguments.set)
-        except (EspvrError, OSError) as error:
-            print(error, file=sys.stderr)
-            mistaken += 1
-            continue
-        print(recipe.to_yaml().rstrip() if arguments.action == "show" else f"{path}: no mistakes")
+    print(load_recipe(arguments.recipe, arguments.set).to_yaml().rstrip())
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from flair_espvr.training.experiment_check import check_experiment
+
+    mistaken = False
+    for path in arguments.files:
+        messages = check_experiment(path, arguments.set)
+        for message in messages:
+            print(message, file=sys.stderr)
+        if not messages:
+            print(f"{path}: no mistakes")
+        mistaken = mistaken or bool(messages)
     return 1 if mistaken else 0
 
 

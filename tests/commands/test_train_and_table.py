@@ -284,6 +284,23 @@ def test_packaged_recipes_are_listed_and_found_from_anywhere(
     assert "recipes/tables/table1.yaml" in listed
     heading = printed.index("Twitter-2017, with the papers' encoders and settings\n")
     assert heading < printed.index("recipes/twitter_2017/umt.yaml  Reproduces: ")
-    recipes = [name for name in listed if not name.startswith(("recipes/tables", "recipes/search"))]
-    assert main(["recipe", "check", *recipes]) == 0
-    assert capsys.readouterr().out.count("no mistakes") == len(recipes) > 40
+    assert main(["recipe", "check", *listed]) == 0
+    assert capsys.readouterr().out.count("no mistakes") == len(listed) > 40
+
+
+def test_tables_and_searches_are_checked_with_their_recipes(
+    recipe_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = table_file(tmp_path, recipe_path)
+    search = tmp_path / "search.yaml"
+    search.write_text(yaml.safe_dump({"recipe": recipe_path.name, "grid": {"training.max_epochs": [1, 2]}}))
+    assert main(["recipe", "check", str(table), str(search)]) == 0
+    recipe_path.write_text(recipe_path.read_text(encoding="utf-8").replace("dropout", "droput"), encoding="utf-8")
+    assert main(["recipe", "check", str(table), str(search)]) == 1
+    printed = capsys.readouterr().err
+    assert (
+        printed.count("model.droput: unknown key; did you mean dropout?") == 3
+    )  # in two recipes of the table, in that of the search
+    search.write_text(yaml.safe_dump({"recipe": recipe_path.name, "grid": {}, "sed": 1}))
+    assert main(["recipe", "check", str(search)]) == 1
+    assert "sed: unknown key; did you mean seed?" in capsys.readouterr().err

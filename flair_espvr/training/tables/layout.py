@@ -115,9 +115,12 @@ class Table:
                 yield Line("" if was_run else row.title, "paper", [Cell(figure) for figure in papers])
 
     def _best(self, key: str) -> str | None:
-        """The largest of our means as printed: what looks equal is equally good. One system alone is not the best."""
+        """The largest of our means as printed: what looks equal is equally good.
+
+        One system alone is not the best, nor are those that all found nothing.
+        """
         means = [fmean(row.values[key]) for row in self.rows if row.values.get(key)]
-        return _number(max(means)) if len(means) > 1 else None
+        return _number(max(means)) if len(means) > 1 and max(means) > 0 else None
 
 
 def _cell(values: Sequence[float], best: str | None) -> Cell:

@@ -40,7 +40,7 @@ class TableFile(Section):
 
     Attributes:
         title: its caption.
-        types: entity types, a column of F1 for each.
+        types: entity types, a column of F1 for each; None for all that a group's runs and paper's figures have.
         groups: groups of columns, usually corpora, from left to right.
         rows: the systems, from top to bottom.
         compare: pairs of row titles between which differences are tested.
@@ -48,16 +48,11 @@ class TableFile(Section):
     """
 
     title: str
-    types: tuple[str, ...] = ("PER", "LOC", "ORG", "MISC")
+    types: tuple[str, ...] | None = None
     groups: Annotated[tuple[str, ...], Field(min_length=1)]
     rows: Annotated[tuple[TableRow, ...], Field(min_length=1)]
     compare: tuple[tuple[str, str], ...] = ()
     seeds: tuple[int, ...] | None = None
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns of each group."""
-        return (*self.types, *OVERALL)
 
     @model_validator(mode="after")
     def _names_fit(self) -> "TableFile":
@@ -67,7 +62,9 @@ class TableFile(Section):
         for row in self.rows:
             mistakes += _strangers(f"rows, {row.title}, cells", row.cells, self.groups)
             for group, cell in row.cells.items():
-                mistakes += _strangers(f"rows, {row.title}, cells, {group}, paper", cell.paper, self.columns)
+                if self.types is not None:
+                    known = (*self.types, *OVERALL)
+                    mistakes += _strangers(f"rows, {row.title}, cells, {group}, paper", cell.paper, known)
         if mistakes:
             raise ValueError("; ".join(mistakes))
         return self

@@ -3,7 +3,7 @@
 import functools
 import operator
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from flair_espvr.evaluation.predictions_file import read_predictions
 from flair_espvr.evaluation.scores import Score, Scores
@@ -18,27 +18,32 @@ from flair_espvr.training.tables.layout import Column, Row, Table
 from flair_espvr.training.tables.table_file import OVERALL, TableFile
 from flair_espvr.training.tables.table_runs import CellRun
 
+_USUAL_TYPES = ("PER", "LOC", "ORG", "MISC", "OTHER")
+"""Types that papers print in this order; any others follow by name."""
+
 
 def results_table(table: TableFile, runs: Sequence[CellRun]) -> Table:
     """The table's figures: those of the finished runs, and those of the paper."""
-    done = _done(runs)
+    scores = {
+        place: [one.folder.read_scores(one.evaluation)["lenient"] for one in found]
+        for place, found in _done(runs).items()
+    }
+    types = {
+        group: table.types or _types_of(table, group, [scores.get((row.title, group), []) for row in table.rows])
+        for group in table.groups
+    }
     rows = []
     for row in table.rows:
-        values: dict[str, list[float]] = defaultdict(list)
-        for group in row.cells:
-            for cell_run in done.get((row.title, group), ()):
-                scores = cell_run.folder.read_scores(cell_run.evaluation)["lenient"]
-                for column, figure in _figures(scores, table.types).items():
-                    values[_key(group, column)].append(figure)
-        paper = {
-            _key(group, column): figure for group, cell in row.cells.items() for column, figure in cell.paper.items()
-        }
+        values, paper = {}, {}
+        for group, cell in row.cells.items():
+            figures = _figures(scores.get((row.title, group), []), types[group])
+            values.update({_key(group, column): seeds for column, seeds in figures.items()})
+            paper.update({_key(group, _column(name)): figure for name, figure in cell.paper.items()})
         rows.append(Row(row.title, values=values, reference=paper, note=row.note))
-    titles = {name: f"{name} F1" for name in table.types}
     columns = [
-        Column(_key(group, column), titles.get(column, column), group)
+        Column(_key(group, column), column, group)
         for group in table.groups
-        for column in table.columns
+        for column in (*map(_column, types[group]), *OVERALL)
     ]
     return Table(columns, rows, table.title)
 
@@ -84,11 +89,32 @@ def _counts(runs: Sequence[CellRun]) -> PostCounts:
     return functools.reduce(operator.add, each)
 
 
-def _figures(scores: Scores, types: Sequence[str]) -> dict[str, float]:
+def _types_of(table: TableFile, group: str, scores: Iterable[Sequence[Scores]]) -> Sequence[str]:
+    """The types that a group's runs or the paper have figures for."""
+    papers = {name for row in table.rows if group in row.cells for name in row.cells[group].paper}
+    found = (papers - set(OVERALL)).union(*(one.types for seeds in scores for one in seeds))
+    order = {name: place for place, name in enumerate(_USUAL_TYPES)}
+    return sorted(found, key=lambda name: (order.get(name, len(order)), name))
+
+
+def _figures(scores: Sequence[Scores], types: Iterable[str]) -> dict[str, list[float]]:
+    """A system's figures in percent, one a seed, by column; a type that it neither has nor predicts has none."""
+    if not scores:
+        return {}
     nothing = Score(0, 0, 0)
-    overall = (scores.micro.precision, scores.micro.recall, scores.micro.f1)
-    figures = [scores.types.get(name, nothing).f1 for name in types] + list(overall)
-    return {column: 100 * figure for column, figure in zip((*types, *OVERALL), figures, strict=True)}
+    by_type = {
+        _column(name): [one.types.get(name, nothing).f1 for one in scores]
+        for name in types
+        if any(name in one.types for one in scores)
+    }
+    overall = [(one.micro.precision, one.micro.recall, one.micro.f1) for one in scores]
+    by_column = {**by_type, **dict(zip(OVERALL, zip(*overall, strict=True), strict=True))}
+    return {column: [100 * figure for figure in seeds] for column, seeds in by_column.items()}
+
+
+def _column(name: str) -> str:
+    """The column of a type, or of a figure over all types."""
+    return name if name in OVERALL else f"{name} F1"
 
 
 def _key(group: str, column: str) -> str:

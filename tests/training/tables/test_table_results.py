@@ -1,0 +1,56 @@
+"""Which columns a table has, and what it prints where there is nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from flair_espvr.evaluation.evaluate import Evaluation
+from flair_espvr.evaluation.scores import Score, Scores
+from flair_espvr.training.recipes.recipe_file import load_recipe
+from flair_espvr.training.runs.run_folder import RunFolder
+from flair_espvr.training.tables.layout import MISSING
+from flair_espvr.training.tables.markdown import to_markdown
+from flair_espvr.training.tables.table_file import Cell, TableFile, TableRow
+from flair_espvr.training.tables.table_results import results_table
+from flair_espvr.training.tables.table_runs import CellRun
+
+TYPES = {"TOTAL": Score(4, 4, 3), "PER": Score(2, 1, 0), "DATE": Score(0, 2, 0)}
+
+
+def finished(folder: Path, recipe_path: Path, row: str, *seeds: dict[str, Score]) -> list[CellRun]:
+    """Runs of a row whose scores are these counts by type."""
+    runs = []
+    for seed, types in enumerate(seeds, start=1):
+        recipe = load_recipe(recipe_path)
+        run_folder = RunFolder.of(folder, row, recipe, seed)
+        run_folder.path.mkdir(parents=True)
+        scores = Scores(types, 4, "lenient")
+        run_folder.write_evaluation(Evaluation([], [], scores, scores))
+        runs.append(CellRun(row, "here", recipe, seed, run_folder, None, trusted=False))
+    return runs
+
+
+def table_of(recipe_path: Path, **arguments: object) -> TableFile:
+    cell = Cell(recipe=recipe_path, paper={"F1": 50.0, "PER": 40.0})
+    rows = tuple(TableRow(title=title, cells={"here": cell}) for title in ("one", "two"))
+    return TableFile(title="Receipts", groups=("here",), rows=rows, **arguments)  # type: ignore[arg-type]
+
+
+def test_types_are_those_of_the_runs_and_of_the_paper(recipe_path: Path, tmp_path: Path) -> None:
+    runs = finished(tmp_path, recipe_path, "one", TYPES, {**TYPES, "DATE": Score(0, 0, 0)})
+    runs += finished(tmp_path, recipe_path, "two", {"TOTAL": Score(4, 0, 0), "PER": Score(2, 2, 0)})
+    table = results_table(table_of(recipe_path), runs)
+    assert [column.title for column in table.columns] == ["PER F1", "DATE F1", "TOTAL F1", "P", "R", "F1"]
+    one, _, two, _ = to_markdown(table).strip().splitlines()[-4:]
+    # Nobody found a PER, so nobody is best at it; the second system has no DATE and predicts none.
+    assert one.startswith("| one | ours, 2 seeds | 0.00 ± 0.00 | 0.00 ± 0.00 | **75.00** ± 0.00 |")
+    assert two.startswith(f"| two | ours, 1 seed | 0.00 | {MISSING} | 0.00 |")
+
+
+def test_types_may_be_chosen(recipe_path: Path, tmp_path: Path) -> None:
+    runs = finished(tmp_path, recipe_path, "one", TYPES)
+    table = results_table(table_of(recipe_path, types=("PER", "LOC")), runs)
+    assert [column.title for column in table.columns] == ["PER F1", "LOC F1", "P", "R", "F1"]
+    assert f"| 0.00 | {MISSING} | 42.86 |" in to_markdown(table)
+    with pytest.raises(ValueError, match="'PER' is none of LOC, P, R, F1"):
+        table_of(recipe_path, types=("LOC",))
