@@ -2,7 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
+from flair.data import Sentence
+from flair.embeddings import TokenEmbeddings
+from torch.utils.data import Dataset
+
+from flair_espvr.embeddings.text.word_vectors import BatchEmbeddings
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.flair_compat import iter_dataset
 
 LONG = 512
 """What most encoders read at once. A batch with something longer holds fewer, so that its size with padding, and with
@@ -35,3 +41,34 @@ def batches_by_length(
         size = max(1, min(most, budget // lengths[order[start]]))
         yield order[start : start + size]
         start += size
+
+
+def sentence_batches(
+    sentences: list[Sentence] | Sentence | Dataset[Sentence],
+    embeddings: TokenEmbeddings,
+    *,
+    mini_batch_size: int,
+    max_tokens: int | None = None,
+) -> list[list[Sentence]]:
+    """The sentences that have words, in batches of like lengths; each knows its neighbours of before.
+
+    Args:
+        sentences: One, a list or a dataset.
+        embeddings: What will read them, and says how long its inputs are where it reads more than the words.
+        mini_batch_size: See `batches_by_length`.
+        max_tokens: See `batches_by_length`; of wordpieces where the embeddings have such, else of words.
+    """
+    if isinstance(sentences, Sentence):
+        sentences = [sentences]
+    elif isinstance(sentences, Dataset):
+        sentences = list(iter_dataset(sentences))
+    Sentence.set_context_for_sentences(sentences)
+    sentences = [sentence for sentence in sentences if len(sentence) > 0]
+    lengths = [len(sentence) for sentence in sentences]
+    if max_tokens is None and len(sentences) <= mini_batch_size and max(lengths, default=0) <= LONG:
+        return [sentences] if sentences else []
+    if isinstance(embeddings, BatchEmbeddings):
+        # The encoder cuts what is too long for it; the layers after it read every word.
+        lengths = list(map(max, embeddings.input_lengths(sentences), lengths))
+    places = batches_by_length(lengths, mini_batch_size=mini_batch_size, max_tokens=max_tokens)
+    return [[sentences[place] for place in batch] for batch in places]

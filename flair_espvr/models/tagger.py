@@ -9,7 +9,7 @@ from typing import Any
 
 import flair
 import torch
-from flair.data import Corpus, Dictionary, Label, Sentence
+from flair.data import Corpus, Dictionary, Sentence
 from flair.embeddings import TokenEmbeddings
 from flair.nn import Classifier
 from flair.training_utils import Result, store_embeddings
@@ -25,11 +25,11 @@ from flair_espvr.embeddings.image.regions import ImageRegionEmbeddings
 from flair_espvr.embeddings.text.word_vectors import BatchEmbeddings, word_vectors
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.flair_compat import iter_dataset
-from flair_espvr.models.batching import LONG, WINDOW_BATCHES, batches_by_length
+from flair_espvr.models.batching import WINDOW_BATCHES, sentence_batches
 from flair_espvr.models.bio_tags import BioTags
 from flair_espvr.models.files.embedding_state import savable
 from flair_espvr.models.inference import evaluating, mixed_precision, without_gradients
-from flair_espvr.models.prediction import PredictedEntity, Prediction
+from flair_espvr.models.prediction import PredictedEntity, Prediction, add_distributions
 from flair_espvr.models.stored_tagger import StoredTagger
 from flair_espvr.nn.config import ModelConfig
 from flair_espvr.nn.features import ImageFeatures
@@ -255,7 +255,7 @@ class MultimodalTagger(StoredTagger):
                 for sentence, entities in zip(batch, prediction.entities, strict=True):
                     _label(sentence, entities, label_name)
                 if prediction.tag_probabilities is not None:
-                    self._add_distributions(batch, prediction.tag_probabilities, label_name)
+                    add_distributions(batch, prediction.tag_probabilities, self.tags.names, label_name)
                 if prediction.loss is not None:
                     loss += prediction.loss
                     words += sum(len(sentence) for sentence in batch)
@@ -372,22 +372,8 @@ class MultimodalTagger(StoredTagger):
     def _batches(
         self, sentences: list[Sentence] | Sentence | Dataset[Sentence], mini_batch_size: int, max_tokens: int | None
     ) -> list[list[Sentence]]:
-        """The sentences that have words, in batches of like lengths; each knows its neighbours of before."""
-        if isinstance(sentences, Sentence):
-            sentences = [sentences]
-        elif isinstance(sentences, Dataset):
-            sentences = list(iter_dataset(sentences))
-        Sentence.set_context_for_sentences(sentences)
-        sentences = [sentence for sentence in sentences if len(sentence) > 0]
         mini_batch_size = _evaluated_batch_size.get() or mini_batch_size
-        lengths = [len(sentence) for sentence in sentences]
-        if max_tokens is None and len(sentences) <= mini_batch_size and max(lengths, default=0) <= LONG:
-            return [sentences] if sentences else []
-        if isinstance(self.embeddings, BatchEmbeddings):
-            # The encoder cuts what is too long for it; the layers after it read every word.
-            lengths = list(map(max, self.embeddings.input_lengths(sentences), lengths))
-        places = batches_by_length(lengths, mini_batch_size=mini_batch_size, max_tokens=max_tokens)
-        return [[sentences[place] for place in batch] for batch in places]
+        return sentence_batches(sentences, self.embeddings, mini_batch_size=mini_batch_size, max_tokens=max_tokens)
 
     def _entities(self, spans: Spans, scores: Tensor, regions: Tensor | None) -> list[list[PredictedEntity]]:
         """What was found, fetched from the device in one piece."""
@@ -400,12 +386,6 @@ class MultimodalTagger(StoredTagger):
     def _entity(self, start: float, end: float, type_: float, score: float, *region: float) -> PredictedEntity:
         support = None if math.isnan(region[0]) else Region(*region)
         return PredictedEntity(int(start), int(end), self.tags.types[int(type_)], score, support)
-
-    def _add_distributions(self, sentences: list[Sentence], probabilities: Tensor, label_name: str) -> None:
-        for sentence, rows in zip(sentences, probabilities.tolist(), strict=True):
-            for token, row in zip(sentence, rows, strict=False):  # rows run on into padding
-                labels = [Label(token, tag, score) for tag, score in zip(self.tags.names, row, strict=True)]
-                token.add_tags_proba_dist(label_name, labels)
 
 
 def _label(sentence: Sentence, entities: Sequence[PredictedEntity], label_name: str) -> None:
