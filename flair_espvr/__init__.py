@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         list_models,
         register_model,
     )
-    from flair_espvr.tagging import tag_posts
+    from flair_espvr.tagging import DynamicBatcher, tag_posts
 
 _HOMES = {
     "POSTS": "data",
@@ -31,6 +31,7 @@ _HOMES = {
     "TWITTER_GMNER": "data",
     "AdaCANTagger": "models",
     "CaptionedTransformerEmbeddings": "embeddings",
+    "DynamicBatcher": "tagging",
     "ESPVRTagger": "models",
     "EspvrError": "errors",
     "GVATTTagger": "models",
@@ -54,6 +55,7 @@ __all__ = [
     "TWITTER_GMNER",
     "AdaCANTagger",
     "CaptionedTransformerEmbeddings",
+    "DynamicBatcher",
     "ESPVRTagger",
     "EspvrError",
     "GVATTTagger",
