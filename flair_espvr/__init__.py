@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 from flair_espvr.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from flair_espvr.data import POSTS, TWITTER_2015, TWITTER_2017, TWITTER_GMNER, MultimodalCorpus, Region
+    from flair_espvr.data import (
+        POSTS,
+        TWITTER_2015,
+        TWITTER_2017,
+        TWITTER_GMNER,
+        MultimodalCorpus,
+        PictureObject,
+        Region,
+    )
     from flair_espvr.embeddings import CaptionedTransformerEmbeddings, ImageRegionEmbeddings
     from flair_espvr.errors import EspvrError
     from flair_espvr.models import (
@@ -41,6 +49,7 @@ _HOMES = {
     "ModelFacts": "models",
     "MultimodalCorpus": "data",
     "MultimodalTagger": "models",
+    "PictureObject": "data",
     "Region": "data",
     "UMTTagger": "models",
     "list_models": "models",
@@ -65,6 +74,7 @@ __all__ = [
     "ModelFacts",
     "MultimodalCorpus",
     "MultimodalTagger",
+    "PictureObject",
     "Region",
     "UMTTagger",
     "list_models",

@@ -22,8 +22,8 @@ HELP = "tag posts with a saved model: entities with type, score and place in the
 _FORMATS = ("jsonl", "columns", "html")
 _FORMAT_OF_SUFFIX = {".html": "html", ".htm": "html", ".txt": "columns", ".conll": "columns"}
 
-_CONTEXTS = {"captions": "caption", "tags": "tags", "ocr": "ocr", "knowledge": "knowledge"}
-"""Options that name a file of contexts, and the metadata key of its texts."""
+_CONTEXTS = {"captions": "caption", "tags": "tags", "ocr": "ocr", "knowledge": "knowledge", "objects": "objects"}
+"""Options that name a file of contexts, and the metadata key of what is in it."""
 
 _EPILOG = """\
 forms:
@@ -32,8 +32,8 @@ forms:
                                                                   ignored) or without; pictures by image id
   flair-espvr predict MODEL FOLDER --out report.html              all .jsonl, .txt and .conll files in FOLDER, by name;
                                                                   pictures in FOLDER/images or, without that, in FOLDER;
-                                                                  captions.tsv, tags.tsv, ocr.tsv and knowledge.tsv
-                                                                  there, for models that read them
+                                                                  captions.tsv, tags.tsv, ocr.tsv, knowledge.tsv and
+                                                                  objects.jsonl there, for models that read them
   flair-espvr predict MODEL --text "..." --image FILE             a single post
   ... | flair-espvr predict MODEL - | ...                         standard input, in any of the formats
 
@@ -76,7 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--image, anywhere)",
     )
     for kind in _CONTEXTS:
-        parser.add_argument(f"--{kind}", type=Path, metavar="FILE", help=f"{kind} by image id, TSV or JSONL")
+        form = "JSONL" if kind == "objects" else "TSV or JSONL"
+        parser.add_argument(f"--{kind}", type=Path, metavar="FILE", help=f"{kind} by image id, {form}")
     parser.add_argument("--store", type=Path, help="region store to read, in place of the model's own")
     parser.add_argument("--format", choices=_FORMATS, help="default: told by the suffix of --out, else jsonl")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write (default: standard output)")

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from flair_espvr.data.formats.captions import read_captions
     from flair_espvr.data.formats.columns import read_posts, write_posts
     from flair_espvr.data.formats.jsonl import read_jsonl_posts, read_jsonl_sentences, write_jsonl_posts
+    from flair_espvr.data.formats.objects import read_objects
     from flair_espvr.data.gmner import TWITTER_GMNER
-    from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ERROR, IMAGE_ID, metadata_or_none
+    from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ERROR, IMAGE_ID, OBJECTS, metadata_or_none
+    from flair_espvr.data.picture_object import PictureObject
     from flair_espvr.data.post import Post
     from flair_espvr.data.region import Region
     from flair_espvr.data.twitter import TWITTER_2015, TWITTER_2017
@@ -23,11 +25,13 @@ _HOMES = {
     "IMAGE": "metadata",
     "IMAGE_ERROR": "metadata",
     "IMAGE_ID": "metadata",
+    "OBJECTS": "metadata",
     "POSTS": "corpora",
     "TWITTER_2015": "twitter",
     "TWITTER_2017": "twitter",
     "TWITTER_GMNER": "gmner",
     "MultimodalCorpus": "corpora",
+    "PictureObject": "picture_object",
     "Post": "post",
     "Region": "region",
     "SplitSummary": "corpora",
@@ -35,6 +39,7 @@ _HOMES = {
     "read_captions": "formats.captions",
     "read_jsonl_posts": "formats.jsonl",
     "read_jsonl_sentences": "formats.jsonl",
+    "read_objects": "formats.objects",
     "read_posts": "formats.columns",
     "write_jsonl_posts": "formats.jsonl",
     "write_posts": "formats.columns",
@@ -45,11 +50,13 @@ __all__ = [
     "IMAGE",
     "IMAGE_ERROR",
     "IMAGE_ID",
+    "OBJECTS",
     "POSTS",
     "TWITTER_2015",
     "TWITTER_2017",
     "TWITTER_GMNER",
     "MultimodalCorpus",
+    "PictureObject",
     "Post",
     "Region",
     "SplitSummary",
@@ -57,6 +64,7 @@ __all__ = [
     "read_captions",
     "read_jsonl_posts",
     "read_jsonl_sentences",
+    "read_objects",
     "read_posts",
     "write_jsonl_posts",
     "write_posts",

@@ -9,10 +9,11 @@ from typing import Any, Literal
 from flair.data import Corpus, Sentence
 from flair.datasets import FlairDatapointDataset
 
-from flair_espvr.data.formats.captions import read_contexts
 from flair_espvr.data.formats.columns import read_posts
+from flair_espvr.data.formats.contexts import read_contexts
 from flair_espvr.data.formats.jsonl import read_jsonl_sentences
-from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, INVALID_TAG, KNOWLEDGE, OCR, TAGS
+from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, INVALID_TAG, KNOWLEDGE, OBJECTS, OCR, TAGS
+from flair_espvr.data.post import Context
 from flair_espvr.data.post_folder import context_files, image_folder
 from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import ConfigurationError
@@ -69,6 +70,8 @@ class MultimodalCorpus(Corpus[Sentence]):
         tags: the same of what the pictures show, under the key `"tags"`.
         ocr: the same of what is written in them, `"ocr"`.
         knowledge: the same of what is known about the posts, `"knowledge"`.
+        objects: the same of the objects in the pictures, `"objects"`, see `read_objects`; `objects.jsonl` among the
+            posts.
         train_file: name within `data_folder`; `.jsonl` by `read_jsonl_sentences`, any other by `read_posts`.
         dev_file: the same for development; `None` where there is none.
         test_file: the same for testing; `None` where there is none.
@@ -99,6 +102,7 @@ class MultimodalCorpus(Corpus[Sentence]):
         tags: Place = None,
         ocr: Place = None,
         knowledge: Place = None,
+        objects: Place = None,
         train_file: str | None = "train.txt",
         dev_file: str | None = "valid.txt",
         test_file: str | None = "test.txt",
@@ -115,7 +119,7 @@ class MultimodalCorpus(Corpus[Sentence]):
         pictures = None
         if images is not False:
             pictures = ImageFolder(image_folder(self.data_folder) if images is None else images)
-        given = {CAPTION: captions, TAGS: tags, OCR: ocr, KNOWLEDGE: knowledge}
+        given = {CAPTION: captions, TAGS: tags, OCR: ocr, KNOWLEDGE: knowledge, OBJECTS: objects}
         named = {key: Path(path) for key, path in given.items() if path}
         beside = {key: path for key, path in context_files(self.data_folder).items() if given[key] is None}
         contexts = read_contexts({**named, **beside})
@@ -172,7 +176,7 @@ def _sentences(path: Path, label_type: str, label_name_map: Mapping[str, str] | 
 def _read_split(
     sentences: Iterator[Sentence],
     images: ImageFolder | None,
-    contexts: Mapping[str, Mapping[str, str]],
+    contexts: Mapping[str, Mapping[str, Context]],
     label_type: str,
 ) -> tuple[list[Sentence], SplitSummary]:
     kept: list[Sentence] = []
@@ -184,9 +188,9 @@ def _read_split(
         image_id = sentence.get_metadata(IMAGE_ID)
         if not sentence.has_metadata(IMAGE) and images is not None and (path := images.find(image_id)):
             sentence.add_metadata(IMAGE, str(path))
-        for key, texts in contexts.items():
-            if not sentence.has_metadata(key) and image_id in texts:
-                sentence.add_metadata(key, texts[image_id])
+        for key, known in contexts.items():
+            if not sentence.has_metadata(key) and image_id in known:
+                sentence.add_metadata(key, known[image_id])
         kept.append(sentence)
     labels = [label for sentence in kept for label in sentence.get_labels(label_type)]
     return kept, SplitSummary(

@@ -19,7 +19,10 @@ OCR = "ocr"
 KNOWLEDGE = "knowledge"
 """Text about the post from elsewhere, as `str`."""
 
-CONTEXTS = (CAPTION, TAGS, OCR, KNOWLEDGE)
+OBJECTS = "objects"
+"""What a detector saw in the picture, as a list of `PictureObject`; an empty list where it looked and saw nothing."""
+
+CONTEXTS = (CAPTION, TAGS, OCR, KNOWLEDGE, OBJECTS)
 """All that an encoder may read after a post's words."""
 
 IMAGE_ID = "image_id"

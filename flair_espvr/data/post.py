@@ -4,9 +4,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from flair_espvr.data.metadata import CAPTION
+from flair_espvr.data.picture_object import PictureObject, object_to_json
+
+Context: TypeAlias = str | list[PictureObject]
+"""A text about a post or its picture, or the objects in the picture."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Post:
         record: it as a JSON object (see `flair_espvr.data.formats.jsonl`), which its sentence keeps; `None` for a post
             that is to be known by its words alone.
         image: where its picture should be, which may turn out not to be one; `None` for no picture.
-        contexts: what an encoder may read after its words: texts by their metadata key, of `CONTEXTS`.
+        contexts: what else is known about it, by metadata key, of `CONTEXTS`.
         source: where it was read, for messages.
     """
 
@@ -31,11 +35,11 @@ class Post:
     line: int = 0
     record: dict[str, Any] | None = None
     image: str | None = None
-    contexts: Mapping[str, str] = field(default_factory=dict)
+    contexts: Mapping[str, Context] = field(default_factory=dict)
     source: str | Path = field(default="", compare=False)
 
     def fingerprint(self) -> bytes:
         """Bytes that tell whether a post is the same as one before: its content, and where its picture is."""
         others = dict(self.contexts)
         values = [self.record, self.image_id, self.image, others.pop(CAPTION, None)]
-        return json.dumps([*values, others] if others else values).encode() + b"\n"
+        return json.dumps([*values, others] if others else values, default=object_to_json).encode() + b"\n"

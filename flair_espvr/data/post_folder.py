@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flair_espvr.data.formats.captions import CONTEXT_FILES
+from flair_espvr.data.formats.contexts import CONTEXT_FILES
 
 
 def image_folder(folder: Path) -> Path:

@@ -1,6 +1,10 @@
 """The place in a picture that supports an entity."""
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right and bottom edge in fractions of a picture's width and height, 0..1."""
 
 
 @dataclass(frozen=True)
@@ -44,3 +48,22 @@ class Region:
             round(self.right * width),
             round(self.bottom * height),
         )
+
+
+def checked_box(box: Any) -> Box:
+    """Four numbers that stand for a rectangle with an area, inside the picture, as plain floats.
+
+    Raises:
+        ValueError: `box` is something else; the message shows it.
+    """
+    match box:
+        case [int() | float(), int() | float(), int() | float(), int() | float()] if (
+            0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1  # NaN is not
+        ):
+            left, top, right, bottom = map(float, box)
+            return left, top, right, bottom
+        case _:
+            raise ValueError(
+                "a box should be [left, top, right, bottom] in fractions of the picture, 0..1, left < right and "
+                f"top < bottom, not {box!r}"
+            )

@@ -31,6 +31,7 @@ class _Twitter(MultimodalCorpus):
         tags: Place = None,
         ocr: Place = None,
         knowledge: Place = None,
+        objects: Place = None,
         label_type: str = "ner",
         label_name_map: Mapping[str, str] | None = None,
         allow_other_edition: bool = False,
@@ -50,6 +51,7 @@ class _Twitter(MultimodalCorpus):
             tags=tags,
             ocr=ocr,
             knowledge=knowledge,
+            objects=objects,
             label_type=label_type,
             label_name_map={"OTHER": "MISC"} if label_name_map is None else label_name_map,
             name=type(self).__name__,
@@ -89,9 +91,10 @@ class TWITTER_2015(_Twitter):  # noqa: N801  # Flair names corpora so
         base_path: a folder with `train.txt`, `valid.txt` and `test.txt`; `None` downloads them once into Flair's cache.
         images: the folder of the tweets' pictures, as for `MultimodalCorpus`; the corpus works without.
         captions: a file of captions by image id, likewise.
-        tags: as for `MultimodalCorpus`, like `ocr` and `knowledge`.
+        tags: as for `MultimodalCorpus`, like `ocr`, `knowledge` and `objects`.
         ocr: see `tags`.
         knowledge: see `tags`.
+        objects: see `tags`.
         label_type: the annotation layer that gets the entities.
         label_name_map: other names for some types; the files' `OTHER` becomes `MISC` if not given.
         allow_other_edition: whether files with other hashes are accepted. Another edition with corrected labels

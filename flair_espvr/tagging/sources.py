@@ -7,13 +7,13 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from flair_espvr.data.formats.captions import read_contexts
 from flair_espvr.data.formats.columns import parse_columns
+from flair_espvr.data.formats.contexts import read_contexts
 from flair_espvr.data.formats.detect import format_of_line, post_files
 from flair_espvr.data.formats.jsonl import parse_jsonl
 from flair_espvr.data.formats.records import image_id_of
 from flair_espvr.data.metadata import CAPTION
-from flair_espvr.data.post import Post
+from flair_espvr.data.post import Context, Post
 from flair_espvr.data.post_folder import context_files, image_folder
 from flair_espvr.images.folder import ImageFolder
 from flair_espvr.images.loading import PathBelow
@@ -91,7 +91,7 @@ def read_untagged_posts(
     path: Path,
     *,
     images: ImageFolder | None = None,
-    contexts: Mapping[str, Mapping[str, str]] | None = None,
+    contexts: Mapping[str, Mapping[str, Context]] | None = None,
     named_below: Path | None = None,
     found_below: Path | None = None,
 ) -> Iterator[Post]:
@@ -121,7 +121,7 @@ def parse_untagged_posts(
     source: str | Path,
     folder: Path,
     images: ImageFolder | None = None,
-    contexts: Mapping[str, Mapping[str, str]] | None = None,
+    contexts: Mapping[str, Mapping[str, Context]] | None = None,
     named_below: Path | None = None,
     found_below: Path | None = None,
 ) -> Iterator[Post]:
@@ -132,7 +132,7 @@ def parse_untagged_posts(
         source: what messages call the place they are from.
         folder: what the pictures that JSONL posts name are relative to.
         images: pictures of the posts that name none or one that is not there, by image id.
-        contexts: captions and the like of the posts that have none of their own, by metadata key and image id.
+        contexts: captions, objects and the like of the posts that have none of their own, by metadata key and image id.
         named_below: what the pictures that posts name are refused outside of, when they are read; None for nothing.
         found_below: the same for those found in `images`.
 
@@ -148,7 +148,7 @@ def parse_untagged_posts(
         if images is not None and (picture is None or not os.path.isfile(picture)):
             found = images.find(post.image_id)
             picture = _bounded(str(found), found_below) if found is not None else picture
-        found_contexts = {key: texts[post.image_id] for key, texts in known.items() if post.image_id in texts}
+        found_contexts = {key: values[post.image_id] for key, values in known.items() if post.image_id in values}
         yield replace(post, image=picture, contexts={**found_contexts, **post.contexts})
 
 

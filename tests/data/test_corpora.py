@@ -152,3 +152,14 @@ def test_other_contexts_are_read_as_captions_are(folder):
     assert corpus.files[-2:] == [folder / "tags.tsv", folder / "ocr.jsonl"]
     with pytest.raises(ConfigurationError, match="expected a file of ocr, 'image_id<TAB>ocr' or JSONL"):
         MultimodalCorpus(folder, ocr=folder / "absent.tsv")
+
+
+def test_objects_of_the_folder_are_found_and_may_be_left_aside(folder):
+    line = {"image_id": "0", "objects": [{"label": "dog", "score": 0.5, "box": [0, 0, 0.5, 1]}]}
+    (folder / "objects.jsonl").write_text(json.dumps(line))
+    corpus = MultimodalCorpus(folder)
+    found = {post.get_metadata("image_id") for post in corpus.get_all_sentences() if post.has_metadata("objects")}
+    assert found == {"0"}
+    assert corpus.files[-1] == folder / "objects.jsonl"
+    apart = MultimodalCorpus(folder, objects=False)
+    assert not any(post.has_metadata("objects") for post in apart.get_all_sentences())

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from flair_espvr.data import PictureObject
 from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.data.formats.detect import post_files
 from flair_espvr.data.sentences import post_sentence
@@ -119,6 +120,19 @@ def test_contexts_of_a_post_are_metadata_of_its_sentence():
     assert other.record == listed
 
 
+DOG = {"label": "dog", "score": 0.5, "box": [0.0, 0.0, 0.5, 1.0]}
+
+
+def test_objects_of_a_post_are_metadata_of_its_sentence():
+    lines = [{"tokens": ["a"], "objects": objects} for objects in ([DOG], [], None)]
+    found, nothing, unsaid = parse("\n".join(map(json.dumps, lines)))
+    (dog,) = post_sentence(found).get_metadata("objects")
+    assert dog == PictureObject("dog", 0.5, (0.0, 0.0, 0.5, 1.0))
+    assert post_sentence(nothing).get_metadata("objects") == []
+    assert not post_sentence(unsaid).has_metadata("objects")
+    assert len({post.fingerprint() for post in (replace(found, record=None), replace(unsaid, record=None))}) == 2
+
+
 def test_the_fingerprint_of_a_post_without_further_contexts_stays_what_it_was():
     (post,) = parse('{"tokens": ["a"], "caption": "a man"}')
     assert post.fingerprint() == b'[{"tokens": ["a"], "caption": "a man"}, "1", null, "a man"]\n'
@@ -132,11 +146,19 @@ def test_a_folder_brings_its_contexts_and_options_replace_them(tmp_path):
     (folder / "posts.txt").write_text("IMGID:1\na\tO\n")
     for kind in ("captions", "tags", "knowledge"):
         (folder / f"{kind}.tsv").write_text(f"1\ttheir {kind}\n")
+    (folder / "objects.jsonl").write_text(json.dumps({"image_id": "1", "objects": [DOG]}))
     (tmp_path / "other.tsv").write_text("image_id\ttags\n1\tother tags\n")
     posts, _ = posts_from([str(folder)], contexts={"tags": tmp_path / "other.tsv"})
-    assert next(posts).contexts == {"caption": "their captions", "knowledge": "their knowledge", "tags": "other tags"}
+    assert next(posts).contexts == {
+        "caption": "their captions",
+        "knowledge": "their knowledge",
+        "tags": "other tags",
+        "objects": [PictureObject("dog", 0.5, (0.0, 0.0, 0.5, 1.0))],
+    }
     with pytest.raises(ConfigurationError, match="expected a file of ocr"):
         posts_from([str(folder)], contexts={"ocr": tmp_path / "absent.tsv"})
+    with pytest.raises(ConfigurationError, match="expected a file of objects, JSONL"):
+        posts_from([str(folder)], contexts={"objects": tmp_path / "absent.jsonl"})
 
 
 def test_what_a_post_names_itself_comes_first_unless_it_is_not_there(images, tmp_path):

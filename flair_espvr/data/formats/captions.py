@@ -1,39 +1,19 @@
-"""Captions and other contexts in a file: a text about each picture, by the picture's id."""
+"""Captions and other texts in a file: a text about each picture, by the picture's id."""
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
-from flair_espvr.data.metadata import CAPTION, KNOWLEDGE, OCR, TAGS
-from flair_espvr.errors import ConfigurationError
+from flair_espvr.data.metadata import CAPTION
 from flair_espvr.io.lines import format_error, read_lines
 
 log = logging.getLogger("flair.espvr.data")
 
-CONTEXT_FILES: Mapping[str, str] = {
-    CAPTION: "captions.tsv",
-    TAGS: "tags.tsv",
-    OCR: "ocr.tsv",
-    KNOWLEDGE: "knowledge.tsv",
-}
-"""What the files of contexts are called in a folder of posts, by metadata key."""
-
 COLUMN_NAMES = f"image_id\t{CAPTION}"
 
-
-def read_contexts(files: Mapping[str, Path]) -> dict[str, dict[str, str]]:
-    """Texts by image id from files of `read_captions`, each under the metadata key of its file.
-
-    Raises:
-        ConfigurationError: a file is not there.
-        PostFormatError: a line is not what it should be.
-    """
-    for key, path in files.items():
-        if not path.is_file():
-            kind = "captions" if key == CAPTION else key
-            raise ConfigurationError(f"{path}: expected a file of {kind}, 'image_id<TAB>{key}' or JSONL")
-    return {key: read_captions(path, key=key) for key, path in files.items()}
+Value = TypeVar("Value")
 
 
 def read_captions(path: str | Path, *, key: str = CAPTION) -> dict[str, str]:
@@ -52,14 +32,44 @@ def read_captions(path: str | Path, *, key: str = CAPTION) -> dict[str, str]:
         PostFormatError: a line is neither; the message names file and line.
     """
     lines = _jsonl(path, key) if Path(path).suffix == ".jsonl" else _tsv(path, key)
-    captions: dict[str, str] = {}
-    replaced = 0
-    for image_id, caption in lines:
-        replaced += captions.get(image_id, caption) != caption
-        captions[image_id] = caption
-    if replaced:
-        log.warning("%s: %d captions replace an earlier, different one of the same image id", path, replaced)
+    captions = latest_by_image_id(lines, path, "captions")
     return {image_id: caption for image_id, caption in captions.items() if caption}
+
+
+def latest_by_image_id(lines: Iterable[tuple[str, Value]], path: str | Path, kind: str) -> dict[str, Value]:
+    """The last value of each image id; a warning counts those that replace a different one.
+
+    Args:
+        lines: image ids and their values, as the file has them.
+        path: the file, for the warning.
+        kind: what the values are, in the plural.
+    """
+    latest: dict[str, Value] = {}
+    replaced = 0
+    for image_id, value in lines:
+        replaced += latest.get(image_id, value) != value
+        latest[image_id] = value
+    if replaced:
+        log.warning("%s: %d %s replace an earlier, different one of the same image id", path, replaced, kind)
+    return latest
+
+
+def json_records(path: str | Path) -> Iterator[tuple[int, str, Any]]:
+    """The lines of a JSONL file that are not empty and no header, as `(number, line, value)`; None for what is no JSON.
+
+    Raises:
+        OSError: the file cannot be opened.
+        PostFormatError: a line is not UTF-8.
+    """
+    for number, line in read_lines(path):
+        if not line:
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if not (isinstance(record, dict) and "header" in record):
+            yield number, line, record
 
 
 def _tsv(path: str | Path, key: str) -> Iterator[tuple[str, str]]:
@@ -76,15 +86,7 @@ def _tsv(path: str | Path, key: str) -> Iterator[tuple[str, str]]:
 
 
 def _jsonl(path: str | Path, key: str) -> Iterator[tuple[str, str]]:
-    for number, line in read_lines(path):
-        if not line:
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            record = None
-        if isinstance(record, dict) and "header" in record:
-            continue
+    for number, line, record in json_records(path):
         match record:
             case {"image_id": str(image_id)} if image_id and isinstance(record.get(key), str):
                 yield image_id, record[key].strip()

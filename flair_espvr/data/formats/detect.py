@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from flair_espvr.data.formats.captions import CONTEXT_FILES
+from flair_espvr.data.formats.contexts import CONTEXT_FILES
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.io.lines import read_lines
 

@@ -5,7 +5,8 @@
 
 Offsets count characters of `"text"`, or words where a post gives `"tokens"` instead; `end` is exclusive. Every field
 but `"text"` or `"tokens"` may be missing. `"image"` is relative to the file's folder. An encoder may also read
-`"tags"`, `"ocr"` and `"knowledge"`, where they are strings. Further fields are kept.
+`"tags"`, `"ocr"` and `"knowledge"`, where they are strings. `"objects"` are those in the picture, in the form of
+`flair_espvr.data.formats.objects`. Further fields are kept.
 
 A gold entity may say where the picture shows it: `"regions": [[left, top, right, bottom], ...]` in fractions of the
 picture, `[]` where the picture does not show it, nothing or `null` where nobody has looked.
@@ -20,8 +21,14 @@ from typing import BinaryIO
 
 from flair.data import Sentence
 
-from flair_espvr.data.formats.records import RecordError, image_id_of, parse_record, record_line, sentence_record
-from flair_espvr.data.metadata import CONTEXTS
+from flair_espvr.data.formats.records import (
+    RecordError,
+    image_id_of,
+    parse_record,
+    record_contexts,
+    record_line,
+    sentence_record,
+)
 from flair_espvr.data.post import Post
 from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import PostFormatError
@@ -66,6 +73,7 @@ def parse_jsonl(
             continue
         try:
             record = parse_record(line)
+            contexts = record_contexts(record)
         except RecordError as reason:
             error = format_error(source, number, line, f"a post as JSON ({reason})")
             if on_error is None:
@@ -79,7 +87,7 @@ def parse_jsonl(
             line=number,
             record=record,
             image=str(folder / image) if image else None,
-            contexts={key: record[key] for key in CONTEXTS if isinstance(record.get(key), str) and record[key]},
+            contexts=contexts,
             source=source,
         )
 

@@ -8,18 +8,22 @@ from typing import Any
 
 from flair.data import Sentence
 
+from flair_espvr.data.formats.objects import parse_objects
 from flair_espvr.data.formats.offsets import WordOffsets
 from flair_espvr.data.metadata import (
     CAPTION,
+    CONTEXTS,
     GROUNDED,
     IMAGE,
     IMAGE_ID,
+    OBJECTS,
     RECORD,
     REGION,
     REGIONS,
     metadata_or_none,
 )
-from flair_espvr.data.region import Region
+from flair_espvr.data.post import Context
+from flair_espvr.data.region import Region, checked_box
 from flair_espvr.errors import PostFormatError
 
 
@@ -57,9 +61,27 @@ def parse_record(line: str) -> dict[str, Any]:
     for field in ("image", "caption"):
         if not isinstance(record.get(field), str | None):
             raise RecordError(f"the {field!r} of {name} is no string")
-    if not isinstance(record.get("entities"), list | None):
-        raise RecordError(f"the 'entities' of {name} are no list")
+    for field in ("entities", OBJECTS):
+        if not isinstance(record.get(field), list | None):
+            raise RecordError(f"the {field!r} of {name} are no list")
     return record
+
+
+def record_contexts(record: Mapping[str, Any]) -> dict[str, Context]:
+    """The texts and objects of a record that an encoder may read, by metadata key.
+
+    Raises:
+        RecordError: an object is malformed.
+    """
+    contexts: dict[str, Context] = {
+        key: record[key] for key in CONTEXTS if isinstance(record.get(key), str) and record[key]
+    }
+    if record.get(OBJECTS) is not None:
+        try:
+            contexts[OBJECTS] = parse_objects(record[OBJECTS])
+        except ValueError as error:
+            raise RecordError(f"of the 'objects' of {_name(record)}, {error}") from None
+    return contexts
 
 
 def record_line(record: Mapping[str, Any]) -> bytes:
@@ -188,14 +210,8 @@ def _evidence(entity: Mapping[str, Any]) -> dict[str, Any]:
 def _gold_regions(boxes: Any) -> tuple[Region, ...]:
     regions = []
     for box in boxes if isinstance(boxes, list) else [boxes]:
-        match box:
-            case [int() | float(), int() | float(), int() | float(), int() | float()] if (
-                0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1
-            ):
-                regions.append(Region(*map(float, box)))
-            case _:
-                raise RecordError(
-                    f"has among its 'regions' {json.dumps(box)}, which is no [left, top, right, bottom] in fractions "
-                    "of the picture, 0..1"
-                )
+        try:
+            regions.append(Region(*checked_box(box)))
+        except ValueError as error:
+            raise RecordError(f"has 'regions' that are not right: {error}") from None
     return tuple(regions)

@@ -11,7 +11,7 @@ from flair.embeddings import TransformerWordEmbeddings
 from flair.embeddings.base import register_embeddings
 from transformers import PreTrainedTokenizerBase
 
-from flair_espvr.data.metadata import CAPTION, CONTEXTS, metadata_or_none
+from flair_espvr.data.metadata import CAPTION, CONTEXTS, OBJECTS, metadata_or_none
 from flair_espvr.embeddings.text.wordpieces import captioned_lengths, encode_captioned, pool_wordpieces
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.flair_compat import expand_with_context
@@ -24,12 +24,12 @@ MEASURED_AT_ONCE = 1024
 class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
     """Flair's `TransformerWordEmbeddings` over `[CLS] words [SEP] caption [SEP]`, or other contexts in its place.
 
-    Contexts are texts in the sentence's metadata: `"caption"`, `"tags"`, `"ocr"`, `"knowledge"`. Several follow one
-    another in the given order, as does a list of captions, each behind a separator: `[CLS] words [SEP] tags [SEP]
-    caption [SEP]`. Contexts inform the words through attention; their own states never leave the encoder. A sentence
-    without any is encoded as Flair encodes it. Where post and contexts do not fit the encoder together, the contexts
-    are cut, the last one first; words of a post that is too long on its own, and words without a wordpiece, get zero
-    vectors in their place.
+    Contexts are texts in the sentence's metadata, `"caption"`, `"tags"`, `"ocr"`, `"knowledge"`, or the names of its
+    `"objects"`. Several follow one another in the given order, as does a list of captions, each behind a separator:
+    `[CLS] words [SEP] tags [SEP] caption [SEP]`. Contexts inform the words through attention; their own states never
+    leave the encoder. A sentence without any is encoded as Flair encodes it. Where post and contexts do not fit the
+    encoder together, the contexts are cut, the last one first; words of a post that is too long on its own, and words
+    without a wordpiece, get zero vectors in their place.
     """
 
     def __init__(
@@ -195,6 +195,8 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
         words: list[str] = []
         for key in self.contexts:
             texts = metadata_or_none(sentence, key) or []
+            if key == OBJECTS:
+                texts = " ".join(map(str, texts))
             for text in [texts] if isinstance(texts, str) else texts:
                 own = text.split()
                 if words and own and self.tokenizer.sep_token is not None:

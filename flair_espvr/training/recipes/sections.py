@@ -25,8 +25,9 @@ class Section(BaseModel):
 class ColumnCorpus(Section):
     """Arguments of `MultimodalCorpus`: files of `word<TAB>tag` lines, or JSONL where they are named `.jsonl`.
 
-    Where `images`, `captions`, `tags`, `ocr` or `knowledge` is left out, it is what the folder brings along: its folder
-    `images`, its `captions.tsv`, `tags.tsv`, `ocr.tsv` and `knowledge.tsv`. `false` leaves it aside.
+    Where `images`, `captions`, `tags`, `ocr`, `knowledge` or `objects` is left out, it is what the folder brings along:
+    its folder `images`, its `captions.tsv`, `tags.tsv`, `ocr.tsv`, `knowledge.tsv` and `objects.jsonl`. `false` leaves
+    it aside.
     """
 
     type: Literal["columns"] = "columns"
@@ -39,6 +40,7 @@ class ColumnCorpus(Section):
     tags: Place = None
     ocr: Place = None
     knowledge: Place = None
+    objects: Place = None
     label_type: str = "ner"
     label_name_map: dict[str, str] | None = None
 
@@ -57,6 +59,7 @@ class TwitterCorpus(Section):
     tags: Place = None
     ocr: Place = None
     knowledge: Place = None
+    objects: Place = None
     label_type: str = "ner"
     label_name_map: dict[str, str] | None = None
     allow_other_edition: bool = False
@@ -67,7 +70,7 @@ class CaptionedTransformer(Section):
 
     type: Literal["captioned_transformer"] = "captioned_transformer"
     model: str
-    contexts: tuple[Literal["caption", "tags", "ocr", "knowledge"], ...] = ("caption",)
+    contexts: tuple[Literal["caption", "tags", "ocr", "knowledge", "objects"], ...] = ("caption",)
     use_caption: bool = True
     max_caption_tokens: PositiveInt | None = None
 

@@ -97,6 +97,8 @@ def test_offsets_count_the_characters_that_flair_drops(read):
         ({"tokens": "a"}, "neither"),
         ({"text": "a", "image": 7}, "'image'"),
         ({"text": "a", "entities": {}}, "'entities'"),
+        ({"text": "a", "objects": "a dog"}, "'objects'"),
+        ({"id": 5, "text": "a", "objects": [{"label": "dog"}]}, "'objects' of post 5, object 1: .*'box'"),
         ('{"text": "\\ud83d"}', "surrogate"),
         ({"id": 5, "text": "Kevin", "entities": [{"start": 0, "end": 3, "type": "PER"}]}, "post 5.*'Kev'"),
         ({"text": "Kevin D.", "entities": [{"start": 0, "end": 6, "type": "PER"}]}, "'Kevin '"),

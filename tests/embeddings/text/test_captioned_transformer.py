@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModel, AutoTokenizer
 
-from flair_espvr import CaptionedTransformerEmbeddings
+from flair_espvr import CaptionedTransformerEmbeddings, PictureObject
 from flair_espvr.embeddings.text import captioned_transformer
 from flair_espvr.embeddings.text.wordpieces import pool_wordpieces
 from flair_espvr.errors import ConfigurationError
@@ -249,7 +249,7 @@ def test_pooling_equals_a_loop(word_ids: list[list[int]], pooling: str) -> None:
             torch.testing.assert_close(pooled[sentence, word], expected)
 
 
-def with_contexts(words: list[str], **contexts: str | list[str]) -> Sentence:
+def with_contexts(words: list[str], **contexts: str | list[str] | list[PictureObject]) -> Sentence:
     sentence = Sentence(words)
     for key, value in contexts.items():
         sentence.add_metadata(key, value)
@@ -269,6 +269,16 @@ def test_several_contexts_are_one_pair_with_separators_between(encoder: Path) ->
     only_ocr = with_contexts(words, ocr="x y")
     torch.testing.assert_close(embeddings.embed_batch([only_ocr])[0], hugging_face(encoder, words, "x y")[1])
     torch.testing.assert_close(embeddings.embed_text([post])[0], hugging_face(encoder, words, None)[1])
+
+
+def test_objects_are_read_by_their_names_as_one_context(encoder: Path) -> None:
+    embeddings = CaptionedTransformerEmbeddings(str(encoder), contexts=("objects", "ocr"))
+    box = (0.0, 0.0, 0.5, 0.5)
+    objects = [PictureObject("dog", 0.9, box, ("a", "x")), PictureObject("y", 0.4, box)]
+    words, separator = ["hi", "la"], embeddings.tokenizer.sep_token
+    for found, text in ((objects, f"a x dog y {separator} z"), ([], "z")):
+        post = with_contexts(words, objects=found, ocr="z")
+        torch.testing.assert_close(embeddings.embed_batch([post])[0], hugging_face(encoder, words, text)[1])
 
 
 @pytest.mark.parametrize(
@@ -292,5 +302,5 @@ def test_contexts_are_saved_and_the_old_spelling_of_none_still_loads(tiny_bert: 
 
 @pytest.mark.parametrize("contexts", [("image",), ("ocr", "ocr"), "caption"])
 def test_contexts_that_are_none_are_named(tiny_bert: Path, contexts: tuple[str, ...]) -> None:
-    with pytest.raises(ConfigurationError, match="expected some of caption, tags, ocr, knowledge, each once"):
+    with pytest.raises(ConfigurationError, match="expected some of caption, tags, ocr, knowledge, objects, each once"):
         CaptionedTransformerEmbeddings(str(tiny_bert), contexts=contexts)
