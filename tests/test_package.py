@@ -3,13 +3,24 @@
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
 import flair_espvr
+from flair_espvr.commands.main import main
 
 
 def python(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_the_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"flair-espvr {flair_espvr.__version__}\n"
+    assert flair_espvr.__version__ == version("flair-espvr")
 
 
 def test_every_public_name_is_there() -> None:

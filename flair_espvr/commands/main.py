@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from flair_espvr import commands
+from flair_espvr import __version__, commands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="flair-espvr",
         description="Multimodal named entity recognition: text and picture in, entities, scores and regions out.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     modules = {name: importlib.import_module(f"{commands.__name__}.{name}") for name in commands.NAMES}
     for name, module in modules.items():
