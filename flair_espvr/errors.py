@@ -33,5 +33,17 @@ class ConfigurationError(EspvrError, ValueError):
     """Arguments that do not fit each other or the data."""
 
 
+class MissingFilesError(ConfigurationError):
+    """Files of posts are not there; `problem` says which, for callers with a way out of their own."""
+
+    def __init__(self, problem: str, way_out: str) -> None:
+        super().__init__(f"{problem}. {way_out}")
+        self.problem = problem
+        self.way_out = way_out
+
+    def __reduce__(self) -> tuple[type["MissingFilesError"], tuple[str, str]]:
+        return type(self), (self.problem, self.way_out)
+
+
 class TrainingError(EspvrError, ArithmeticError):
     """Training cannot go on: a loss or gradient is NaN or infinite; the message names the posts of the batch."""

@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 from flair.data import Corpus, Sentence
+from hypothesis import settings
 from PIL import Image
 from safetensors.torch import save_file
 from transformers import (
@@ -25,6 +26,9 @@ from transformers import (
 
 from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegionEmbeddings
 from flair_espvr.models.registry import model_class
+
+settings.register_profile("on any machine", deadline=None)  # how long an example takes says more of what runs beside it
+settings.load_profile("on any machine")
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,!?@#:/'-"
 SIZES = {

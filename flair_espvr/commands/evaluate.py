@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     from flair_espvr.evaluation.evaluate import PREDICTED, evaluate, evaluation, read_tagged
     from flair_espvr.evaluation.predictions_file import write_predictions
     from flair_espvr.models.loading import load_tagger
-    from flair_espvr.training.build import build_corpus
+    from flair_espvr.training.build import build_split
     from flair_espvr.training.recipes.recipe_file import load_corpus_section
 
     if (arguments.model is None) == (arguments.predictions is None):
@@ -55,9 +55,12 @@ def run(arguments: argparse.Namespace) -> int:
     section = load_corpus_section(arguments.corpus, [*overrides, *arguments.set])
     quiet_flair()
     flair.device = chosen_device(arguments.device)
-    corpus = build_corpus(section)
+    corpus = build_split(section, arguments.split)
     posts = list(getattr(corpus, arguments.split) or ())
-    print(f"{corpus.name}, {arguments.split}: {corpus.summary.get(arguments.split, 'no posts')}", file=sys.stderr)
+    print(
+        f"{corpus.name}, {arguments.split}: {corpus.summary.get(arguments.split, f'{len(posts)} posts')}",
+        file=sys.stderr,
+    )
     gold: dict[str, Any] = {"gold_label_type": section.label_type, "edition": corpus.edition}
     if arguments.predictions is not None:
         result = evaluation(posts, read_tagged(arguments.predictions, posts), label_type=PREDICTED, **gold)

@@ -1,7 +1,7 @@
 """Corpora of posts with pictures and captions."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,18 +11,22 @@ from flair.datasets import FlairDatapointDataset
 
 from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.data.formats.contexts import read_contexts
+from flair_espvr.data.formats.detect import CORPUS_FILES, JSONL_FILES
 from flair_espvr.data.formats.jsonl import read_jsonl_sentences
 from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, INVALID_TAG, KNOWLEDGE, OBJECTS, OCR, TAGS
 from flair_espvr.data.post import Context
 from flair_espvr.data.post_folder import context_files, image_folder
 from flair_espvr.data.sentences import post_sentence
-from flair_espvr.errors import ConfigurationError
+from flair_espvr.errors import MissingFilesError
 from flair_espvr.images.folder import ImageFolder
 
 log = logging.getLogger("flair.espvr.data")
 
 Place = str | Path | Literal[False] | None
 """Where something is: `None` for what the folder of posts brings along, `False` for nothing."""
+
+FileName = str | Sequence[str] | None
+"""The file of a split: its name, several of which the first that is there counts, or `None` for no such split."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,10 @@ class MultimodalCorpus(Corpus[Sentence]):
         knowledge: the same of what is known about the posts, `"knowledge"`.
         objects: the same of the objects in the pictures, `"objects"`, see `read_objects`; `objects.jsonl` among the
             posts.
-        train_file: name within `data_folder`; `.jsonl` by `read_jsonl_sentences`, any other by `read_posts`.
-        dev_file: the same for development; `None` where there is none.
-        test_file: the same for testing; `None` where there is none.
+        train_file: name within `data_folder`, or several of which the first that is there counts; `.jsonl` is read by
+            `read_jsonl_sentences`, any other by `read_posts`. `None` where there is no such split.
+        dev_file: the same for development.
+        test_file: the same for testing.
         label_type: the annotation layer that gets the entities.
         label_name_map: other names for some entity types, for instance `{"OTHER": "MISC"}`.
         name: what the corpus is called; the folder's name if not given.
@@ -87,7 +92,8 @@ class MultimodalCorpus(Corpus[Sentence]):
         edition: which edition of a published corpus this is, where that is known; scores should name it.
 
     Raises:
-        ConfigurationError: a file or folder is not there.
+        MissingFilesError: the file of a split is not there.
+        ConfigurationError: another file or folder is not there.
         PostFormatError: a file does not follow its format.
     """
 
@@ -103,9 +109,9 @@ class MultimodalCorpus(Corpus[Sentence]):
         ocr: Place = None,
         knowledge: Place = None,
         objects: Place = None,
-        train_file: str | None = "train.txt",
-        dev_file: str | None = "valid.txt",
-        test_file: str | None = "test.txt",
+        train_file: FileName = CORPUS_FILES["train"],
+        dev_file: FileName = CORPUS_FILES["dev"],
+        test_file: FileName = CORPUS_FILES["test"],
         label_type: str = "ner",
         label_name_map: Mapping[str, str] | None = None,
         name: str | None = None,
@@ -113,9 +119,7 @@ class MultimodalCorpus(Corpus[Sentence]):
         random_seed: int | None = None,
     ) -> None:
         self.data_folder = Path(data_folder)
-        names = {"train": train_file, "dev": dev_file, "test": test_file}
-        files = {split: self.data_folder / file for split, file in names.items() if file is not None}
-        _require_files(self.data_folder, files)
+        files = _find_files(self.data_folder, {"train": train_file, "dev": dev_file, "test": test_file})
         pictures = None
         if images is not False:
             pictures = ImageFolder(image_folder(self.data_folder) if images is None else images)
@@ -159,9 +163,9 @@ class POSTS(MultimodalCorpus):
         self,
         data_folder: str | Path,
         *,
-        train_file: str | None = "train.jsonl",
-        dev_file: str | None = "dev.jsonl",
-        test_file: str | None = "test.jsonl",
+        train_file: FileName = JSONL_FILES["train"],
+        dev_file: FileName = JSONL_FILES["dev"],
+        test_file: FileName = JSONL_FILES["test"],
         **arguments: Any,
     ) -> None:
         super().__init__(data_folder, train_file=train_file, dev_file=dev_file, test_file=test_file, **arguments)
@@ -204,15 +208,27 @@ def _read_split(
     )
 
 
-def _require_files(folder: Path, files: Mapping[str, Path]) -> None:
-    absent = [f"{split} file {path.name}" for split, path in files.items() if not path.is_file()]
+def _find_files(folder: Path, names: Mapping[str, FileName]) -> dict[str, Path]:
+    """The file of each split that has one."""
+    files: dict[str, Path] = {}
+    absent = []
+    for split, choices in names.items():
+        if choices is None:
+            continue
+        candidates = [choices] if isinstance(choices, str) else list(choices)
+        there = next((path for name in candidates if (path := folder / name).is_file()), None)
+        if there is None:
+            absent.append(f"{split} file {' or '.join(candidates)}")
+        else:
+            files[split] = there
     if absent:
-        there = sorted(path.name for path in folder.iterdir() if path.is_file())[:10] if folder.is_dir() else None
-        raise ConfigurationError(
+        found = sorted(path.name for path in folder.iterdir() if path.is_file())[:10] if folder.is_dir() else None
+        raise MissingFilesError(
             f"{folder}: no {', no '.join(absent)}; "
-            + (f"the folder has {', '.join(there) or 'no files'}" if there is not None else "there is no such folder")
-            + ". Name the files (train_file=, dev_file=, test_file=), or pass None for a split that does not exist"
+            + (f"the folder has {', '.join(found) or 'no files'}" if found is not None else "there is no such folder"),
+            "Name the files (train_file=, dev_file=, test_file=), or pass None for a split that does not exist",
         )
+    return files
 
 
 def _report_oddities(images: ImageFolder) -> None:

@@ -60,7 +60,7 @@ class _Twitter(MultimodalCorpus):
         log.info("%s, edition: %s", self, edition)
         if any(split.pictures == 0 for split in self.summary.values()):
             log.info(
-                "%s goes on without pictures; UMT's authors publish them at %s: unpack them and pass images=<folder>",
+                "%s goes on without pictures; UMT's authors publish them at %s: unpack them into a folder images there",
                 self.name,
                 UMT_PICTURES,
             )
@@ -70,7 +70,7 @@ class _Twitter(MultimodalCorpus):
         if len(found) < len(self.sha256):
             raise ConfigurationError(
                 f"{data_folder}: expected {', '.join(self.sha256)}, found {', '.join(found) or 'none of them'}. "
-                f"Leave base_path out to download {type(self).__name__}"
+                f"Where no folder is given, {type(self).__name__} is downloaded"
             )
         other = [file for file, digest in found.items() if digest != self.sha256[file]]
         if not other:
@@ -79,7 +79,7 @@ class _Twitter(MultimodalCorpus):
             raise ConfigurationError(
                 f"{data_folder}: {', '.join(other)} differ from the edition published with UMT, and scores on "
                 f"another edition do not compare with theirs. Remove the files to have them downloaded, where this is "
-                f"Flair's cache; or pass allow_other_edition=True, and the edition is named by its hashes"
+                f"Flair's cache; or set allow_other_edition to true, and the edition is named by its hashes"
             )
         return "other, SHA-256 " + ", ".join(f"{file} {digest[:12]}" for file, digest in found.items())
 

@@ -1,6 +1,7 @@
 """From the sections of a recipe to its corpus, its embeddings and its model."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 from flair.data import Corpus, Dictionary, Sentence
 from flair.embeddings import (
@@ -14,9 +15,9 @@ from flair.models import SequenceTagger
 from flair.nn import Classifier
 from tqdm import tqdm
 
-from flair_espvr.data import CAPTION, IMAGE, TWITTER_2015, TWITTER_2017, MultimodalCorpus
+from flair_espvr.data import CAPTION, IMAGE, POSTS, TWITTER_2015, TWITTER_2017, MultimodalCorpus
 from flair_espvr.embeddings import CaptionedTransformerEmbeddings, CharacterCNNEmbeddings, ImageRegionEmbeddings
-from flair_espvr.errors import BadImageError, ConfigurationError
+from flair_espvr.errors import BadImageError, ConfigurationError, MissingFilesError
 from flair_espvr.images.loading import load_image
 from flair_espvr.io.packaged import resolve_packaged
 from flair_espvr.models.registry import model_class
@@ -33,10 +34,41 @@ def build_corpus(section: sections.CorpusSection) -> MultimodalCorpus:
         ConfigurationError: a file or folder is not there, or not of the published edition.
         PostFormatError: a file does not follow its format.
     """
+    return _build_corpus(
+        section,
+        way_out="Name the files in the recipe (corpus.train_file, corpus.dev_file, corpus.test_file), with null for a "
+        "split that does not exist",
+        random_seed=0,
+    )
+
+
+def build_split(section: sections.CorpusSection, split: Literal["train", "dev", "test"]) -> MultimodalCorpus:
+    """A corpus that has at least this split, in which files of others may be missing.
+
+    Raises:
+        ConfigurationError: a file or folder is not there, or not of the published edition.
+        PostFormatError: a file does not follow its format.
+    """
+    field = f"{split}_file"
+    if not isinstance(section, sections.FolderCorpus) or getattr(section, field) is None:
+        return build_corpus(section)  # its edition is told by all of its files; a split without file is sampled
+    others = {f"{other}_file": None for other in ("train", "dev", "test") if other != split}
+    return _build_corpus(
+        section.model_copy(update=others),
+        way_out=f"Name the file itself in place of its folder, or another: --set corpus.{field}=NAME",
+        sample_missing_splits=False,
+    )
+
+
+def _build_corpus(section: sections.CorpusSection, *, way_out: str, **sampling: Any) -> MultimodalCorpus:
     arguments = section.model_dump(exclude={"type", "folder"})
-    if isinstance(section, sections.ColumnCorpus):
-        return MultimodalCorpus(section.folder, **arguments)
-    return _TWITTER[section.type](section.folder, **arguments)
+    if isinstance(section, sections.TwitterCorpus):
+        return _TWITTER[section.type](section.folder, **arguments)
+    kind = POSTS if isinstance(section, sections.PostsCorpus) else MultimodalCorpus
+    try:
+        return kind(section.folder, **arguments, **sampling)
+    except MissingFilesError as error:
+        raise MissingFilesError(error.problem, way_out) from None
 
 
 def build_embeddings(section: sections.EmbeddingsSection, corpus: Corpus[Sentence]) -> TokenEmbeddings:

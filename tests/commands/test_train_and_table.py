@@ -84,6 +84,39 @@ def test_a_run_keeps_everything_and_evaluates_as_seqeval_does(
     assert folder.read_scores()["strict"].to_markdown() in printed
 
 
+def test_a_recipe_of_jsonl_is_trained_and_its_test_file_alone_evaluated(
+    recipe_path: Path, corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for old, new in {"train": "train", "valid": "dev"}.items():
+        assert main(["convert", str(corpus_folder / f"{old}.txt"), str(corpus_folder / f"{new}.jsonl")]) == 0
+        (corpus_folder / f"{old}.txt").unlink()
+    changes = ["corpus={type: posts, folder: %s, test_file: null}" % corpus_folder, "seeds=[1]"]  # noqa: UP031 - braces
+    arguments = [part for change in changes for part in ("--set", change)]
+    assert main(["train", str(recipe_path), "--out", str(tmp_path / "runs"), *arguments]) == 0
+    recipe = load_recipe(recipe_path, changes)
+    folder = RunFolder.of(tmp_path / "runs", "tiny", recipe, 1)
+    tested = folder.read_scores()["lenient"].to_markdown()
+    assert tested.startswith("1 sentences")  # sampled, for every run alike
+
+    capsys.readouterr()
+    (tmp_path / "sampled.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+    assert main(["evaluate", str(folder.model), str(tmp_path / "sampled.yaml")]) == 0
+    assert tested in capsys.readouterr().out
+
+    for name in ("train.jsonl", "dev.jsonl"):
+        (corpus_folder / name).unlink()
+    assert main(["evaluate", str(folder.model), str(corpus_folder)]) == 0  # test.txt is all that is left
+    (corpus_folder / "test.txt").rename(corpus_folder / "heldout.txt")
+    capsys.readouterr()
+    assert main(["evaluate", str(folder.model), str(corpus_folder)]) == 1
+    error = capsys.readouterr().err
+    assert "no test file test.txt or test.jsonl; the folder has captions.tsv, heldout.txt. " in error
+    assert "--set corpus.test_file=NAME" in error
+    assert main(["evaluate", str(folder.model), str(corpus_folder), "--set", "corpus.test_file=heldout.txt"]) == 0
+    assert main(["train", str(recipe_path)]) == 1
+    assert "corpus.train_file" in capsys.readouterr().err
+
+
 def test_flairs_own_models_are_evaluated_only_where_trusted(
     recipe_path: Path, tmp_path: Path, tiny_bert: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

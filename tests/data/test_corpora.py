@@ -73,6 +73,21 @@ def test_it_is_a_flair_corpus(folder):
     assert all(isinstance(sentence, Sentence) and sentence.has_metadata("image_id") for sentence in corpus.train)
 
 
+def test_files_of_a_split_are_found_in_order_of_preference(folder):
+    (folder / "valid.txt").rename(folder / "dev.txt")
+    (folder / "test.txt").unlink()
+    record = json.dumps({"tokens": ["Oslo"], "entities": [{"start": 0, "end": 1, "type": "LOC"}]})
+    for name in ("test.jsonl", "train.jsonl", "dev.jsonl"):
+        (folder / name).write_text(record)
+    corpus = MultimodalCorpus(folder)
+    assert [path.name for path in corpus.files[:3]] == ["train.txt", "dev.txt", "test.jsonl"]
+    assert (len(corpus.dev), corpus.test[0].to_original_text()) == (2, "Oslo")
+    (folder / "valid.jsonl").write_text(record)
+    assert [path.name for path in POSTS(folder).files[:3]] == ["train.jsonl", "valid.jsonl", "test.jsonl"]
+    with pytest.raises(ConfigurationError, match=r"no dev file a\.txt or b\.txt; the folder has captions\.tsv, dev\."):
+        MultimodalCorpus(folder, dev_file=["a.txt", "b.txt"])
+
+
 def test_missing_splits_are_sampled_as_flair_does(folder):
     corpus = MultimodalCorpus(folder, dev_file=None, random_seed=1)
     assert (len(corpus.train), len(corpus.dev), len(corpus.test)) == (9, 1, 1)
@@ -89,8 +104,9 @@ def test_an_empty_split_and_a_split_without_entities_work(folder):
 
 
 def test_a_missing_file_is_named_with_what_is_there(folder):
-    (folder / "valid.txt").rename(folder / "dev.txt")
-    with pytest.raises(ConfigurationError, match=r"no dev file valid\.txt; the folder has captions\.tsv, dev\.txt"):
+    (folder / "valid.txt").rename(folder / "development.txt")
+    expected = r"no dev file valid\.txt or dev\.txt or valid\.jsonl or dev\.jsonl; the folder has captions\.tsv, dev"
+    with pytest.raises(ConfigurationError, match=expected):
         MultimodalCorpus(folder)
 
 

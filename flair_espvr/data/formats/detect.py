@@ -16,6 +16,20 @@ _OBJECT = re.compile(r"(\[\s*)?\{")
 
 _SUFFIXES = {".jsonl", ".txt", ".conll"}
 
+_STEMS = {"train": ("train",), "dev": ("valid", "dev"), "test": ("test",)}
+"""What the files of a split are called, before their suffix."""
+
+
+def _split_names(*suffixes: str) -> dict[str, tuple[str, ...]]:
+    return {split: tuple(f"{stem}{suffix}" for suffix in suffixes for stem in stems) for split, stems in _STEMS.items()}
+
+
+CORPUS_FILES = _split_names(".txt", ".jsonl")
+"""The names that the file of `"train"`, `"dev"` or `"test"` may have in a corpus, in order of preference."""
+
+JSONL_FILES = _split_names(".jsonl")
+"""The same where all are JSONL."""
+
 
 def format_of_line(first: str) -> Format:
     """The format of posts whose first line with anything in it is this one: `{` JSONL, `IMGID:` columns, else CoNLL.
@@ -44,7 +58,7 @@ def split_files(folder: Path) -> list[Path]:
     Raises:
         ConfigurationError: there are none.
     """
-    names = [f"{split}.{suffix}" for split in ("train", "valid", "dev", "test") for suffix in ("txt", "conll", "jsonl")]
+    names = [name for names in _split_names(".txt", ".conll", ".jsonl").values() for name in names]
     files = [folder / name for name in names if (folder / name).is_file()]
     if not files:
         raise ConfigurationError(f"{folder}: expected files of posts named {', '.join(names)}, found none")

@@ -59,9 +59,7 @@ def load_corpus_section(source: str, overrides: Sequence[str] = ()) -> CorpusSec
         whole = _read_extended(path, ())
         content = whole.get("corpus") if isinstance(whole, dict) else None
     elif path.is_dir():
-        in_jsonl = (path / "test.jsonl").is_file()
-        names = {f"{split}_file": f"{split}.jsonl" for split in ("train", "dev", "test")} if in_jsonl else {}
-        content = {"folder": str(path), **names}
+        content = {"folder": str(path)}
     elif path.is_file():
         content = {"folder": str(path.parent), "train_file": None, "dev_file": None, "test_file": path.name}
     else:

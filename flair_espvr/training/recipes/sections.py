@@ -10,10 +10,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from flair_espvr.data.formats.detect import CORPUS_FILES, JSONL_FILES
 from flair_espvr.nn.config import NaturalNumber, PositiveFloat, PositiveInt, Share
 
 Place = Path | Literal[False] | None
 """Where something is: null for what the folder of posts brings along, false for nothing."""
+
+FileNames = str | tuple[str, ...] | None
+"""The file of a split: its name, several of which the first that is there counts, or null for no such split."""
 
 
 class Section(BaseModel):
@@ -22,19 +26,14 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
-class ColumnCorpus(Section):
-    """Arguments of `MultimodalCorpus`: files of `word<TAB>tag` lines, or JSONL where they are named `.jsonl`.
+class _Corpus(Section):
+    """What all corpora have.
 
     Where `images`, `captions`, `tags`, `ocr`, `knowledge` or `objects` is left out, it is what the folder brings along:
     its folder `images`, its `captions.tsv`, `tags.tsv`, `ocr.tsv`, `knowledge.tsv` and `objects.jsonl`. `false` leaves
     it aside.
     """
 
-    type: Literal["columns"] = "columns"
-    folder: Path
-    train_file: str | None = "train.txt"
-    dev_file: str | None = "valid.txt"
-    test_file: str | None = "test.txt"
     images: Place = None
     captions: Place = None
     tags: Place = None
@@ -45,23 +44,44 @@ class ColumnCorpus(Section):
     label_name_map: dict[str, str] | None = None
 
 
-class TwitterCorpus(Section):
+class FolderCorpus(_Corpus):
+    """A folder of posts. A split's file is a name, several of which the first that is there counts, or null for none.
+
+    Of a split without a file, a tenth of the training posts takes the place, the same in all runs.
+    """
+
+    folder: Path
+    train_file: FileNames
+    dev_file: FileNames
+    test_file: FileNames
+
+
+class ColumnCorpus(FolderCorpus):
+    """Arguments of `MultimodalCorpus`: files of `word<TAB>tag` lines, or JSONL where they are named `.jsonl`."""
+
+    type: Literal["columns"] = "columns"
+    train_file: FileNames = CORPUS_FILES["train"]
+    dev_file: FileNames = CORPUS_FILES["dev"]
+    test_file: FileNames = CORPUS_FILES["test"]
+
+
+class PostsCorpus(FolderCorpus):
+    """Arguments of `POSTS`: JSONL files."""
+
+    type: Literal["posts"]
+    train_file: FileNames = JSONL_FILES["train"]
+    dev_file: FileNames = JSONL_FILES["dev"]
+    test_file: FileNames = JSONL_FILES["test"]
+
+
+class TwitterCorpus(_Corpus):
     """Arguments of `TWITTER_2015` and `TWITTER_2017`.
 
-    Without `folder`, the corpus is Flair's cached copy, downloaded once. What the folder brings along is taken as in
-    `ColumnCorpus`.
+    Without `folder`, the corpus is Flair's cached copy, downloaded once.
     """
 
     type: Literal["twitter_2015", "twitter_2017"]
     folder: Path | None = None
-    images: Place = None
-    captions: Place = None
-    tags: Place = None
-    ocr: Place = None
-    knowledge: Place = None
-    objects: Place = None
-    label_type: str = "ner"
-    label_name_map: dict[str, str] | None = None
     allow_other_edition: bool = False
 
 
@@ -181,7 +201,7 @@ class Train(Section):
     resume: bool = True
 
 
-CorpusSection = Annotated[ColumnCorpus | TwitterCorpus, Field(discriminator="type")]
+CorpusSection = Annotated[ColumnCorpus | PostsCorpus | TwitterCorpus, Field(discriminator="type")]
 EmbeddingsSection = Annotated[
     CaptionedTransformer | Transformer | Words | Characters | CharacterCNN | Stack, Field(discriminator="type")
 ]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flair_espvr.evaluation.evaluate import evaluate
 from flair_espvr.models.loading import load_tagger
-from flair_espvr.training.build import build_corpus
+from flair_espvr.training.build import build_split
 from flair_espvr.training.recipes import sections
 from flair_espvr.training.recipes.recipe import Recipe, digest
 from flair_espvr.training.recipes.recipe_file import load_recipe
@@ -49,7 +49,7 @@ class CellRun:
         """Trains and evaluates what is missing; raises what `run` raises."""
         run(self.recipe, seed=self.seed, folder=self.folder, description=str(self))
         if self.other_corpus is not None and not self.folder.is_done(self.evaluation):
-            corpus = build_corpus(self.other_corpus.corpus)
+            corpus = build_split(self.other_corpus.corpus, "test")
             result = evaluate(
                 load_tagger(self.folder.model, trusted=self.trusted),
                 corpus.test,

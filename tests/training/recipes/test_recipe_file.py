@@ -146,7 +146,6 @@ def test_corpora_by_name_recipe_folder_and_file(tmp_path: Path) -> None:
     assert load_corpus_section(str(write(tmp_path, GOOD))).captions == posts / "captions.tsv"
     assert load_corpus_section(str(posts)) == ColumnCorpus(folder=posts)
     write(posts, "", "test.jsonl")
-    assert load_corpus_section(str(posts)).dev_file == "dev.jsonl"  # type: ignore[union-attr]
     single = load_corpus_section(str(posts / "test.jsonl"), [f"corpus.images={tmp_path}"])
     assert single == ColumnCorpus(folder=posts, train_file=None, dev_file=None, test_file="test.jsonl", images=tmp_path)
     with pytest.raises(ConfigurationError, match="twitter_2016"):
