@@ -131,7 +131,7 @@ def prepared(tagger: MultimodalTagger, batch: list[Sentence]) -> ReadyBatch:
     encoder = tagger.embeddings.prepare_tensors(batch)
     lengths = encoder["token_lengths"]
     mask = torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]
-    images = tagger._images(batch)
+    images = tagger.images(batch)
     if images is not None:
         images = replace(images, regions=images.regions.contiguous())
     return ReadyBatch(encoder, mask, images)

@@ -4,6 +4,7 @@ from flair_espvr.models.adacan import AdaCANTagger
 from flair_espvr.models.espvr import ESPVRTagger
 from flair_espvr.models.files.model_card import ModelFacts
 from flair_espvr.models.gvatt import GVATTTagger
+from flair_espvr.models.hvpnet import HVPNeTTagger
 from flair_espvr.models.ita import ITATagger
 from flair_espvr.models.maf import MAFTagger
 from flair_espvr.models.registry import list_models, register_model
@@ -18,6 +19,7 @@ __all__ = [
     "AdaCANTagger",
     "ESPVRTagger",
     "GVATTTagger",
+    "HVPNeTTagger",
     "ITATagger",
     "MAFTagger",
     "ModelFacts",

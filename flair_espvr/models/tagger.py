@@ -22,7 +22,7 @@ from flair_espvr.data.metadata import REGION
 from flair_espvr.data.region import Region
 from flair_espvr.data.sentences import sentence_entities
 from flair_espvr.embeddings.image.regions import ImageRegionEmbeddings
-from flair_espvr.embeddings.text.word_vectors import BatchEmbeddings, word_vectors
+from flair_espvr.embeddings.text.word_vectors import BatchEmbeddings, word_mask, word_vectors
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.flair_compat import iter_dataset
 from flair_espvr.models.batching import WINDOW_BATCHES, sentence_batches
@@ -101,12 +101,7 @@ class MultimodalTagger(StoredTagger):
         self.last_losses: dict[str, Tensor] = {}
         self._label_type = label_type
         try:
-            self.network = self.network_class(
-                config,
-                word_size=embeddings.embedding_length,
-                region_size=None if self.region_embeddings is None else self.region_embeddings.embedding_length,
-                labels=self.tags.names,
-            )
+            self.network = self.network_class(config, **self.network_sizes())
         except ValueError as error:
             raise ConfigurationError(f"{type(self).__name__}: {error}") from error
         self.network.tag_crf.temperature = score_temperature
@@ -130,6 +125,14 @@ class MultimodalTagger(StoredTagger):
             "score_temperature": self.network.tag_crf.temperature,
         }
 
+    def network_sizes(self) -> dict[str, Any]:
+        """What the network's constructor takes besides its config: `word_size`, `region_size` and `labels`."""
+        return {
+            "word_size": self.embeddings.embedding_length,
+            "region_size": None if self.region_embeddings is None else self.region_embeddings.embedding_length,
+            "labels": self.tags.names,
+        }
+
     def network_inputs(
         self, sentences: list[Sentence], *, keep_embeddings: bool, tags: Tensor | None
     ) -> dict[str, Any]:
@@ -141,9 +144,7 @@ class MultimodalTagger(StoredTagger):
             tags: (B, T) gold tag ids in training and where a loss is asked for, else None.
         """
         words = word_vectors(self.embeddings, sentences, keep=keep_embeddings)
-        lengths = torch.tensor([len(sentence) for sentence in sentences]).to(words.device, non_blocking=True)
-        mask = torch.arange(words.shape[1], device=words.device) < lengths[:, None]
-        return {"words": words, "mask": mask, "images": self._images(sentences)}
+        return {"words": words, "mask": word_mask(words, sentences), "images": self.images(sentences)}
 
     def forward(
         self, sentences: list[Sentence], *, keep_embeddings: bool = False, tags: Tensor | None = None
@@ -155,6 +156,13 @@ class MultimodalTagger(StoredTagger):
         """
         inputs = self.network_inputs(sentences, keep_embeddings=keep_embeddings, tags=tags)
         return self.network(**inputs), inputs["images"]
+
+    def images(self, sentences: list[Sentence]) -> ImageFeatures | None:
+        """The images of a batch; None where no sentence has one."""
+        if self.region_embeddings is None:
+            return None
+        images = self.region_embeddings.regions(sentences)
+        return images if images.count else None
 
     def prefetch(self, sentences: Sequence[Sentence]) -> None:
         """Begin to read from disk, in the background, the regions of these sentences."""
@@ -355,13 +363,6 @@ class MultimodalTagger(StoredTagger):
                 f"mini_batch_chunk_size={chunk}: {type(self).__name__} compares the posts of a batch with each other "
                 f"and has to see all {size} at once; leave mini_batch_chunk_size out, or make mini_batch_size={chunk}"
             )
-
-    def _images(self, sentences: list[Sentence]) -> ImageFeatures | None:
-        """The images of a batch; None where no sentence has one."""
-        if self.region_embeddings is None:
-            return None
-        images = self.region_embeddings.regions(sentences)
-        return images if images.count else None
 
     def _gold_tags(self, sentences: list[Sentence]) -> Tensor:
         """Gold tag ids (B, T) of the `label_type` spans, `"O"` on padding."""

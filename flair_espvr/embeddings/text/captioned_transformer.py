@@ -12,9 +12,11 @@ from flair.embeddings.base import register_embeddings
 from transformers import PreTrainedTokenizerBase
 
 from flair_espvr.data.metadata import CAPTION, CONTEXTS, OBJECTS, metadata_or_none
+from flair_espvr.embeddings.text.encoder_prefix import attention_shape, prefix_inputs
 from flair_espvr.embeddings.text.wordpieces import captioned_lengths, encode_captioned, pool_wordpieces
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.flair_compat import expand_with_context
+from flair_espvr.nn.layers.visual_prefix import AttentionShape, EncoderPrefix
 
 MEASURED_AT_ONCE = 1024
 """Sentences whose wordpieces are in memory while lengths are counted."""
@@ -148,10 +150,15 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
         word_ids: torch.Tensor,
         token_lengths: torch.Tensor,
         token_type_ids: torch.Tensor | None = None,
+        prefix: EncoderPrefix | None = None,
     ) -> dict[str, torch.Tensor]:
         """Word vectors of a prepared batch: `{"token_embeddings": (B,T,D)}`, zero where a word has none."""
-        segments = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
-        states = self.model(input_ids, attention_mask=attention_mask, **segments).hidden_states
+        inputs: dict[str, Any] = {"attention_mask": attention_mask}
+        if prefix is not None:
+            inputs = prefix_inputs(prefix, attention_mask)
+        if token_type_ids is not None:
+            inputs["token_type_ids"] = token_type_ids
+        states = self.model(input_ids, **inputs).hidden_states
         layers = [states[index] for index in self.layer_indexes]
         hidden = torch.stack(layers).mean(dim=0) if self.layer_mean else torch.cat(layers, dim=-1)  # (B,S,D)
         words = int(token_lengths.max())
@@ -168,10 +175,27 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
         """As `embed_batch`, of the words alone, whatever contexts there are."""
         return self._embed(sentences, with_contexts=False)
 
-    def _embed(self, sentences: list[Sentence], *, with_contexts: bool) -> torch.Tensor:
+    def embed_prefixed(self, sentences: list[Sentence], prefix: EncoderPrefix | None) -> torch.Tensor:
+        """As `embed_batch`, behind a prefix that all attention layers read."""
+        return self._embed(sentences, with_contexts=True, prefix=prefix)
+
+    @property
+    def attention_shape(self) -> AttentionShape:
+        """What a prefix has to fit.
+
+        Raises:
+            ConfigurationError: the encoder cannot read one, or does not learn: what makes a prefix learns through it.
+        """
+        if not self.fine_tune:
+            raise ConfigurationError("a frozen encoder passes no gradient on to its prefix; use fine_tune=True")
+        return attention_shape(self.model)
+
+    def _embed(
+        self, sentences: list[Sentence], *, with_contexts: bool, prefix: EncoderPrefix | None = None
+    ) -> torch.Tensor:
         tensors = self.prepare_tensors(sentences, with_contexts=with_contexts)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.fine_tune and self.training):
-            return self(**tensors)["token_embeddings"]
+            return self(**tensors, prefix=prefix)["token_embeddings"]
 
     def input_lengths(self, sentences: Sequence[Sentence]) -> list[int]:
         """Wordpieces that the encoder reads for each sentence alone, contexts included: for batches of like lengths."""

@@ -10,6 +10,8 @@ from flair.data import Sentence
 from flair.embeddings import TokenEmbeddings
 from torch.nn.utils.rnn import pad_sequence
 
+from flair_espvr.nn.layers.visual_prefix import AttentionShape, EncoderPrefix
+
 
 @runtime_checkable
 class BatchEmbeddings(Protocol):
@@ -31,6 +33,18 @@ class ContextEmbeddings(Protocol):
 
     def embed_text(self, sentences: list[Sentence]) -> torch.Tensor:
         """Word vectors (B, T, D) as the words alone give them; nothing is stored on the tokens."""
+
+
+@runtime_checkable
+class PrefixEmbeddings(Protocol):
+    """Word-level embeddings whose encoder reads keys and values from elsewhere in its attention layers."""
+
+    def embed_prefixed(self, sentences: list[Sentence], prefix: EncoderPrefix | None) -> torch.Tensor:
+        """Word vectors (B, T, D) behind a prefix; nothing is stored on the tokens."""
+
+    @property
+    def attention_shape(self) -> AttentionShape:
+        """What the prefix has to fit."""
 
 
 def word_vectors(embeddings: TokenEmbeddings, sentences: list[Sentence], *, keep: bool = False) -> torch.Tensor:
@@ -59,3 +73,17 @@ def word_vectors(embeddings: TokenEmbeddings, sentences: list[Sentence], *, keep
         for sentence in sentences
     ]
     return pad_sequence(rows, batch_first=True)
+
+
+def keep_vectors(embeddings: TokenEmbeddings, sentences: list[Sentence], words: torch.Tensor) -> None:
+    """Leaves word vectors (B,T,D) on the tokens, as those of these embeddings."""
+    (name,) = embeddings.get_names()
+    for sentence, vectors in zip(sentences, words, strict=True):
+        for token, vector in zip(sentence, vectors, strict=False):  # padding is of no token
+            token.set_embedding(name, vector)
+
+
+def word_mask(words: torch.Tensor, sentences: Sequence[Sentence]) -> torch.Tensor:
+    """Which of the word vectors (B,T,D) of B sentences are those of words, (B,T) bool."""
+    lengths = torch.tensor([len(sentence) for sentence in sentences]).to(words.device, non_blocking=True)
+    return torch.arange(words.shape[1], device=words.device) < lengths[:, None]
