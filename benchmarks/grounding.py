@@ -72,6 +72,7 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
         "adacan": Configuration("AdaCAN over BERT", system="adacan"),
         "adacan_joint": Configuration("AdaCAN over BERT, joint attention", {"attention": "joint"}, system="adacan"),
         "ita": Configuration("ITA, no contexts", system="ita"),
+        "uamner": Configuration("UAMNer, an interpretation", system="uamner"),
         "hvpnet": Configuration("HVPNeT", system="hvpnet"),
     }
 )

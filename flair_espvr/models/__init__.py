@@ -9,6 +9,7 @@ from flair_espvr.models.ita import ITATagger
 from flair_espvr.models.maf import MAFTagger
 from flair_espvr.models.registry import list_models, register_model
 from flair_espvr.models.tagger import MultimodalTagger
+from flair_espvr.models.uamner import UAMNerTagger
 from flair_espvr.models.umt import UMTTagger
 
 DEFAULT_MODEL = "espvr"
@@ -24,6 +25,7 @@ __all__ = [
     "MAFTagger",
     "ModelFacts",
     "MultimodalTagger",
+    "UAMNerTagger",
     "UMTTagger",
     "list_models",
     "register_model",

@@ -1,6 +1,6 @@
-"""What networks are recomputed on whose one loss is the tag CRF's, and the comparison with the slow result."""
+"""What networks are recomputed on, and the comparison with the slow result."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 import torch
@@ -25,12 +25,16 @@ def inputs() -> tuple[Tensor, Tensor, ImageFeatures]:
 
 @pytest.fixture
 def compare() -> Callable[..., None]:
-    """Asserts that emissions, loss and gradients are those of `one_post(words, regions)`, post by post."""
+    """Asserts that emissions, loss and gradients are those of `one_post(words, regions)`, post by post.
+
+    `terms(words, regions, tags)` gives those of the loss besides the tag CRF's, by name.
+    """
 
     def compare(
         model: Network[NetworkOutput],
         one_post: Callable[[Tensor, Tensor], Tensor],
         inputs: tuple[Tensor, Tensor, ImageFeatures],
+        terms: Callable[[Tensor, Tensor, Tensor], Mapping[str, Tensor]] = lambda *_: {},
     ) -> None:
         words, mask, images = inputs
         output = model(words, mask, images)
@@ -42,6 +46,8 @@ def compare() -> Callable[..., None]:
             torch.testing.assert_close(output.emissions[post, :length], emissions, rtol=1e-5, atol=1e-5)
             one = torch.ones(1, length, dtype=torch.bool)
             slow = slow + model.tag_crf.loss(emissions[None], TAGS[post : post + 1, :length], one).sum()
+            for name, term in terms(words[post, :length], regions, TAGS[post, :length]).items():
+                slow = slow + model.loss_weights[name] * term
         torch.testing.assert_close(total, slow, rtol=1e-5, atol=1e-5)
         named = {"words": words, **dict(model.named_parameters())}
         gradients = torch.autograd.grad(total, list(named.values()))
