@@ -37,9 +37,9 @@ def parts(tagger: ESPVRTagger) -> Mapping[str, tuple[Owner, str]]:
         "- self-attention": (network.text_encoder, "forward"),
         "tag Viterbi": (network, "decode"),
         "span posteriors": (network.tag_crf, "span_probabilities"),
-        "regions of entities": (network, "entity_regions"),
-        "entities from tensors": (tagger, "_entities"),
-        "labels": (multimodal_tagger, "_label"),
+        "regions of entities": (tagger, "_grounding"),
+        "entities from tensors": (multimodal_tagger, "predicted_entities"),
+        "labels": (multimodal_tagger, "add_labels"),
     }
     if network.config.reads_images:
         found["- region projection"] = (network.region_projection, "forward")

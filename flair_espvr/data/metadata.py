@@ -33,7 +33,8 @@ RECORD = "record"
 """The JSON object that the post was read from, where it was."""
 
 REGION = "region"
-"""Of a label, not of a sentence: the `Region` that supports the entity, and the field it is written to."""
+"""Of a label, not of a sentence: the `Region` that shows the entity, and the field it is written to. A predicted label
+without it says that the picture does not show the entity, or that there is no picture."""
 
 REGIONS = "regions"
 """Of a gold label: a tuple of the `Region`s that show the entity, empty where it is stated that the picture does not.
@@ -41,6 +42,10 @@ Without the key nobody has said."""
 
 GROUNDED = "grounded"
 """Of a predicted label: how probable it is that the picture shows the entity, 0..1."""
+
+RELEVANCE = "relevance"
+"""Of a predicted label, where it is asked for: a numpy array, (H, W), of how probable it is that each cell of the
+picture's grid is part of what the entity names."""
 
 INVALID_TAG = "invalid_tag"
 """Of a gold label: its entity opens with an invalid `I-` tag, and strict IOB2 does not count it."""

@@ -13,7 +13,8 @@ class Region:
 
     Attributes:
         left, top, right, bottom: edges in 0..1 from the picture's upper left corner; `left < right`, `top < bottom`.
-        score: share (0..1) of the entity's attention over the picture that falls inside; 1 for a gold region.
+        score: how probable (0..1) it is that the region is right: that its IoU with a place that shows the entity is
+            above .5; 1 for a gold region.
     """
 
     left: float

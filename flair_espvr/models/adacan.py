@@ -12,7 +12,7 @@ from flair_espvr.nn.networks.adacan import AdaCANConfig, AdaCANNetwork
 class AdaCANTagger(MultimodalTagger):
     """Tags entities from words and a feature that words and picture attend to each other for.
 
-    Hyperparameters are those of `AdaCANConfig`. It points at no region.
+    Hyperparameters are those of `AdaCANConfig`. It says where entities are once it has learned from boxes.
     """
 
     config_class: ClassVar[type[ModelConfig]] = AdaCANConfig

@@ -12,7 +12,7 @@ from flair_espvr.nn.networks.gvatt import GVATTConfig, GVATTNetwork
 class GVATTTagger(MultimodalTagger):
     """Tags entities from words and one attended picture, which a gate lets into each word.
 
-    Hyperparameters are those of `GVATTConfig`. It points at no region.
+    Hyperparameters are those of `GVATTConfig`. It says where entities are once it has learned from boxes.
     """
 
     config_class: ClassVar[type[ModelConfig]] = GVATTConfig

@@ -12,8 +12,8 @@ from flair_espvr.nn.networks.maf import MAFConfig, MAFNetwork
 class MAFTagger(MultimodalTagger):
     """Tags entities from words and all regions of the image, as far as the image is found to match the text.
 
-    Hyperparameters are those of `MAFConfig`. It points at no region. In training it compares the posts of a batch, so
-    Flair's `mini_batch_chunk_size` is refused.
+    Hyperparameters are those of `MAFConfig`. It says where entities are once it has learned from boxes. In training it
+    compares the posts of a batch, so Flair's `mini_batch_chunk_size` is refused.
     """
 
     config_class: ClassVar[type[ModelConfig]] = MAFConfig

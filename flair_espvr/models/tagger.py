@@ -1,7 +1,6 @@
 """The tagger that every model shares: sentences in, labels with scores and regions out. Its network is a subclass's."""
 
 import inspect
-import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -18,8 +17,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from flair_espvr.data.metadata import REGION
-from flair_espvr.data.region import Region
 from flair_espvr.data.sentences import sentence_entities
 from flair_espvr.embeddings.image.regions import ImageRegionEmbeddings
 from flair_espvr.embeddings.text.word_vectors import BatchEmbeddings, word_mask, word_vectors
@@ -28,12 +25,11 @@ from flair_espvr.flair_compat import iter_dataset
 from flair_espvr.models.batching import WINDOW_BATCHES, sentence_batches
 from flair_espvr.models.bio_tags import BioTags
 from flair_espvr.models.files.embedding_state import savable
+from flair_espvr.models.grounded_tagger import GroundedTagger
 from flair_espvr.models.inference import evaluating, mixed_precision, without_gradients
-from flair_espvr.models.prediction import PredictedEntity, Prediction, add_distributions
-from flair_espvr.models.stored_tagger import StoredTagger
+from flair_espvr.models.prediction import Prediction, add_distributions, add_labels, predicted_entities
 from flair_espvr.nn.config import ModelConfig
 from flair_espvr.nn.features import ImageFeatures
-from flair_espvr.nn.layers.spans import Spans
 from flair_espvr.nn.network import NetworkOutput
 
 _EVALUATE = inspect.signature(Classifier.evaluate)
@@ -42,7 +38,7 @@ _evaluated_batch_size: ContextVar[int | None] = ContextVar("evaluated_batch_size
 """Batch size asked for by the evaluation that this thread runs, which hands `predict` several batches at once."""
 
 
-class MultimodalTagger(StoredTagger):
+class MultimodalTagger(GroundedTagger):
     """A Flair model that tags entities from a sentence and the image in its metadata.
 
     All that models share is here: word and image features, CRF decoding, scores and their calibration, regions, losses,
@@ -105,6 +101,7 @@ class MultimodalTagger(StoredTagger):
         except ValueError as error:
             raise ConfigurationError(f"{type(self).__name__}: {error}") from error
         self.network.tag_crf.temperature = score_temperature
+        self.grounding = self._grounding_head()
         self.to(flair.device)
 
     @property
@@ -170,10 +167,14 @@ class MultimodalTagger(StoredTagger):
             self.region_embeddings.prefetch(sentences)
 
     def losses(self, sentences: list[Sentence]) -> Mapping[str, Tensor]:
-        """The terms of the loss of B labelled, non-empty sentences by name, without weights; see `Network.losses`."""
+        """The terms of the loss of B labelled, non-empty sentences by name, without weights.
+
+        They are those of `Network.losses` and, where labels say what the images show, of `GroundingHead.losses`.
+        """
         tags = self._gold_tags(sentences)
-        output, _ = self(sentences, keep_embeddings=self.embeddings.static_embeddings, tags=tags)
-        return self.network.losses(output, tags)
+        inputs = self.network_inputs(sentences, keep_embeddings=self.embeddings.static_embeddings, tags=tags)
+        output = self.network(**inputs)
+        return {**self.network.losses(output, tags), **self._grounding_losses(sentences, inputs, output)}
 
     def forward_loss(self, sentences: list[Sentence]) -> tuple[Tensor, int]:
         """The summed loss of a batch and the number of words it was summed over, as Flair's trainer wants them.
@@ -187,10 +188,16 @@ class MultimodalTagger(StoredTagger):
             return torch.zeros((), device=flair.device, requires_grad=True), 0
         losses = self.losses(sentences)
         self.last_losses = {name: term.detach().mean() for name, term in losses.items()}
-        return self.network.total_loss(losses, len(sentences)), sum(len(sentence) for sentence in sentences)
+        return self._total_loss(losses, len(sentences)), sum(len(sentence) for sentence in sentences)
 
     def predict_batch(
-        self, sentences: list[Sentence], *, keep_embeddings: bool, with_loss: bool, with_probabilities: bool
+        self,
+        sentences: list[Sentence],
+        *,
+        keep_embeddings: bool,
+        with_loss: bool,
+        with_probabilities: bool,
+        with_relevance: bool = False,
     ) -> Prediction:
         """Viterbi tags of B non-empty sentences with posterior span scores and regions; their labels stay untouched.
 
@@ -199,18 +206,28 @@ class MultimodalTagger(StoredTagger):
             keep_embeddings: Leave word vectors on the tokens.
             with_loss: Compute the loss against the gold labels too.
             with_probabilities: Give every tag's posterior too.
+            with_relevance: Give every entity's map of the image too.
         """
         tags = self._gold_tags(sentences) if with_loss else None
-        output, images = self(sentences, keep_embeddings=keep_embeddings, tags=tags)
+        inputs = self.network_inputs(sentences, keep_embeddings=keep_embeddings, tags=tags)
+        output, images = self.network(**inputs), inputs["images"]
         crf = self.network.tag_crf
         spans = self.network.decode(output)
         scores = crf.span_probabilities(output.emissions, output.mask, spans)
-        regions = None if images is None else self.network.entity_regions(output, spans, images)
+        entities = predicted_entities(
+            spans,
+            scores,
+            self.tags.types,
+            grounding=self._grounding(inputs, output, spans),
+            pictured=None if images is None else images.present,
+            with_relevance=with_relevance,
+        )
         loss = None
         if tags is not None:
-            loss = self.network.total_loss(self.network.losses(output, tags), len(sentences))
+            losses = {**self.network.losses(output, tags), **self._grounding_losses(sentences, inputs, output)}
+            loss = self._total_loss(losses, len(sentences))
         probabilities = crf.label_probabilities(output.emissions, output.mask) if with_probabilities else None
-        return Prediction(self._entities(spans, scores, regions), loss, probabilities)
+        return Prediction(entities, loss, probabilities)
 
     def predict(
         self,
@@ -224,8 +241,12 @@ class MultimodalTagger(StoredTagger):
         *,
         max_tokens: int | None = None,
         amp: bool = False,
+        return_relevance: bool = False,
     ) -> tuple[Tensor, int] | None:
-        """Add entity labels, each with its score and, where an image was used, its `"region"` metadata.
+        """Add entity labels, each with its score and, where an image was used, where it shows the entity.
+
+        A label's metadata has `"region"`, which is absent where the answer is that the image does not show the entity,
+        and `"grounded"`, how probable it is that it does, from a model that knows something of that.
 
         Safe to call from several threads with different sentences.
 
@@ -241,6 +262,7 @@ class MultimodalTagger(StoredTagger):
             max_tokens: Fill batches, in place of `mini_batch_size`, to this many wordpieces (words, for embeddings
                 without wordpieces), captions and padding included.
             amp: Mixed precision, see `mixed_precision`: faster, and almost always the same tags.
+            return_relevance: Also put the map that a region was found on into the metadata, as `"relevance"`.
 
         Returns:
             Summed loss and word count with `return_loss`, else None.
@@ -259,9 +281,10 @@ class MultimodalTagger(StoredTagger):
                     keep_embeddings=keep,
                     with_loss=return_loss,
                     with_probabilities=return_probabilities_for_all_classes,
+                    with_relevance=return_relevance,
                 )
                 for sentence, entities in zip(batch, prediction.entities, strict=True):
-                    _label(sentence, entities, label_name)
+                    add_labels(sentence, entities, label_name)
                 if prediction.tag_probabilities is not None:
                     add_distributions(batch, prediction.tag_probabilities, self.tags.names, label_name)
                 if prediction.loss is not None:
@@ -375,22 +398,3 @@ class MultimodalTagger(StoredTagger):
     ) -> list[list[Sentence]]:
         mini_batch_size = _evaluated_batch_size.get() or mini_batch_size
         return sentence_batches(sentences, self.embeddings, mini_batch_size=mini_batch_size, max_tokens=max_tokens)
-
-    def _entities(self, spans: Spans, scores: Tensor, regions: Tensor | None) -> list[list[PredictedEntity]]:
-        """What was found, fetched from the device in one piece."""
-        if regions is None:
-            regions = scores.new_full((*scores.shape, 5), torch.nan)
-        fields = torch.stack([spans.mask, spans.start, spans.end, spans.type, scores], dim=-1)  # (B, M, 5)
-        rows = torch.cat([fields, regions], dim=-1).tolist()
-        return [[self._entity(*entity) for exists, *entity in row if exists] for row in rows]
-
-    def _entity(self, start: float, end: float, type_: float, score: float, *region: float) -> PredictedEntity:
-        support = None if math.isnan(region[0]) else Region(*region)
-        return PredictedEntity(int(start), int(end), self.tags.types[int(type_)], score, support)
-
-
-def _label(sentence: Sentence, entities: Sequence[PredictedEntity], label_name: str) -> None:
-    sentence.remove_labels(label_name)
-    for entity in entities:
-        support = {} if entity.region is None else {REGION: entity.region}
-        sentence[entity.start : entity.end].add_label(label_name, entity.type, entity.score, **support)

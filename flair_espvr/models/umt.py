@@ -12,7 +12,7 @@ from flair_espvr.nn.networks.umt import UMTConfig, UMTNetwork
 class UMTTagger(MultimodalTagger):
     """Tags entities from words and all regions of the image, with a span CRF that speaks in the tag CRF's emissions.
 
-    Hyperparameters are those of `UMTConfig`. It points at no region.
+    Hyperparameters are those of `UMTConfig`. It says where entities are once it has learned from boxes.
     """
 
     config_class: ClassVar[type[ModelConfig]] = UMTConfig

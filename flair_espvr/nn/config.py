@@ -37,13 +37,23 @@ class ModelConfig(BaseModel):
     docstring under a field says what it is. Keys that it does not know are errors.
 
     Attributes:
-        meant_before: For a field that the first files did not have, and whose default is not what the model did then:
-            what it did.
+        meant_before: For a field that the first files did not have, the value that stands for what the model did then.
     """
 
-    meant_before: ClassVar[Mapping[str, Any]] = {}
+    meant_before: ClassVar[Mapping[str, Any]] = {"grounding_weight": 1.0, "presence_weight": 1.0}
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), use_attribute_docstrings=True)
+
+    grounding_weight: Weight = 1.0
+    """What the term `"regions"` counts: which cells of the image show an entity, learned from gold regions."""
+
+    presence_weight: Weight = 1.0
+    """What the term `"presence"` counts: whether the image shows it, learned where gold labels say so."""
+
+    @property
+    def grounding_weights(self) -> Mapping[str, float]:
+        """The weights of the terms that gold regions give."""
+        return {"regions": self.grounding_weight, "presence": self.presence_weight}
 
     @property
     def reads_images(self) -> bool:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from flair_espvr.nn.crf.bio_crf import LinearChainCRF
 from flair_espvr.nn.features import ImageFeatures
-from flair_espvr.nn.layers.spans import Spans, bio_spans
+from flair_espvr.nn.grounding.tensors import Mentions
+from flair_espvr.nn.layers.spans import Spans, bio_spans, span_features
 
 SPAN_LABELS = ("O", "B", "I")
 """Labels of a CRF that finds entities without their types."""
@@ -117,9 +118,25 @@ class Network(torch.nn.Module, ABC, Generic[Output]):
         """Tag ids (B, T) as ids over `SPAN_LABELS`: the same entities without their types."""
         return self._plain[tags]
 
-    def entity_regions(self, output: Output, spans: Spans, images: ImageFeatures) -> Tensor | None:
-        """The place in the image that supports each of M entities, (B, M, 5); None where the network points at nothing.
+    def attention_map(self, output: Output, spans: Spans) -> Tensor | None:
+        """How much each of M entities attends to each region, (B, M, R) logits; None where the network has no such map.
 
-        The five are `left`, `top`, `right`, `bottom` (fractions of the image) and a score; NaN where there is none.
+        Called where a post has an image. A network whose map has learned where to look answers with it until there are
+        boxes to learn from.
         """
         return None
+
+    def mentions(self, words: Tensor, output: Output, spans: Spans) -> Mentions:
+        """Entities as `GroundingHead` reads them, without gradients: what it learns changes no tag.
+
+        Args:
+            words: (B, T, D_enc), what `forward` was given.
+            output: Of `forward`, on posts with images.
+            spans: M entities a post.
+        """
+        own_map = self.attention_map(output, spans)
+        return Mentions(
+            features=span_features(words, spans).detach(),
+            types=torch.take_along_dim(output.emissions, spans.start.unsqueeze(2), dim=1).float().softmax(2).detach(),
+            own_map=None if own_map is None else own_map.detach(),
+        )

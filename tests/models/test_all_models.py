@@ -11,7 +11,7 @@ from flair.data import Corpus, Label, Sentence
 from flair.nn import Classifier
 from flair.trainers.plugins import TrainerPlugin
 
-from flair_espvr import MultimodalTagger, list_models
+from flair_espvr import MultimodalTagger, Region, list_models
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
 from flair_espvr.models.registry import model_class
 from flair_espvr.training.trainer.resume import ResumableTrainer
@@ -36,10 +36,26 @@ class Kill(TrainerPlugin):
             raise Killed
 
 
+SHOWN = (Region(0.0, 0.0, 0.5, 1.0), Region(0.5, 0.5, 1.0, 1.0))
+"""Of the 2 x 2 regions that the pictures have, whole ones."""
+
+
+@pytest.fixture
+def posts(posts: list[Sentence]) -> list[Sentence]:
+    """Those of all tests; of most entities it is known where the picture shows them: in two places, one or none."""
+    known = [[SHOWN, ()], [SHOWN[1:]], [], [], [()], [()], [], [SHOWN[:1], None]]
+    for post, places in zip(posts, known, strict=True):
+        for span, regions in zip(post.get_spans("ner"), places, strict=False):
+            if regions is not None:
+                span.get_label("ner").metadata["regions"] = regions
+    return posts
+
+
 def place_of(label: Label) -> list[Any]:
-    """Edges and score of a label's region; where weights lie in memory may change the last bits of a feature."""
-    region = label.metadata.get("region")
-    return [] if region is None else [pytest.approx(value, abs=2e-3) for value in asdict(region).values()]
+    """What a label says of its picture; where weights lie in memory may change the last bits of a feature."""
+    region, grounded = label.metadata.get("region"), label.metadata.get("grounded")
+    said = [*([] if region is None else asdict(region).values()), *([] if grounded is None else [grounded])]
+    return [pytest.approx(value, abs=2e-3) for value in said]
 
 
 def found(tagger: Classifier[Sentence], posts: list[Sentence]) -> list[list[tuple[Any, ...]]]:
@@ -129,10 +145,54 @@ def test_images_are_used_and_never_needed(
 def test_every_term_of_the_loss_falls(name: str, build: Build, posts: list[Sentence]) -> None:
     dropouts = {field: 0.0 for field in model_class(name).config_class.model_fields if "dropout" in field}
     terms = learn(build(name, **dropouts), posts)
-    assert terms[0].keys() == terms[-1].keys() >= {"tags"}
+    grounding = {"regions", "presence"} if build(name).config.reads_images else set()
+    assert terms[0].keys() == terms[-1].keys() >= {"tags"} | grounding
     for term, before in terms[0].items():
         assert terms[-1][term] < 0.7 * before, term
     assert set(build(name).network.loss_weights) <= set(terms[0])
+
+
+def test_where_is_learned_from_boxes_and_answered(name: str, build: Build, posts: list[Sentence]) -> None:
+    dropouts = {field: 0.0 for field in model_class(name).config_class.model_fields if "dropout" in field}
+    tagger = build(name, **dropouts)
+    if not tagger.config.reads_images:
+        assert tagger.grounding is None
+        return
+    learn(tagger, posts, steps=100)
+    tagger.predict(posts, label_name="found", return_relevance=True)
+    for post in posts:
+        for label in post.get_labels("found"):
+            gold = next((span.get_label("ner") for span in post.get_spans("ner") if span == label.data_point), None)
+            if gold is None or not post.has_metadata("image"):
+                assert post.has_metadata("image") or not label.metadata
+                continue
+            if "regions" in gold.metadata:
+                assert ("region" in label.metadata) == bool(gold.metadata["regions"])
+                assert (label.metadata["grounded"] > 0.5) == bool(gold.metadata["regions"])
+            assert label.metadata["relevance"].shape == (2, 2)
+
+
+def test_without_boxes_nothing_is_computed_or_kept_for_them(name: str, build: Build, posts: list[Sentence]) -> None:
+    """Not even a random number is drawn: loss, gradients and what a backward pass needs are as without the head."""
+    for post in posts:
+        for span in post.get_spans("ner"):
+            span.get_label("ner").metadata.clear()
+    found = []
+    for kept in (True, False):
+        torch.manual_seed(7)
+        tagger = build(name)
+        if not kept:
+            tagger.grounding = None
+        tagger.train()
+        sizes: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.numel()) or t, lambda t: t):  # noqa: B023
+            loss, _ = tagger.forward_loss(posts)
+        loss.backward()
+        gradients = {key: weight.grad for key, weight in tagger.named_parameters() if weight.grad is not None}
+        found.append((float(loss.detach()), sizes, gradients))
+    (loss, sizes, gradients), (other_loss, other_sizes, other_gradients) = found
+    assert (loss, sizes, gradients.keys()) == (other_loss, other_sizes, other_gradients.keys())
+    assert all(torch.equal(gradient, other_gradients[key]) for key, gradient in gradients.items())
 
 
 def test_a_resumed_run_ends_as_a_whole_one(name: str, build: Build, corpus: Corpus[Sentence], tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from flair_espvr.nn import (
     straight_through_weights,
 )
 from flair_espvr.nn.features import ImageFeatures
-from flair_espvr.nn.layers.window_regions import window_regions
+from flair_espvr.nn.grounding.head import GroundingHead
+from flair_espvr.nn.grounding.tensors import GoldRegions
 from flair_espvr.nn.networks.espvr import ESPVRConfig, ESPVRNetwork
 
 BATCH, WORDS, ENTITIES, REGIONS, HIDDEN = 3, 7, 2, 12, 8
@@ -98,6 +99,7 @@ def test_the_whole_network_and_its_decoding_do_not_wait(fake_cuda, regions, pict
             region_size=6,
             labels=LABELS,
         )
+        head = GroundingHead(word_size=5, region_size=6, labels=len(LABELS))
         words, mask = torch.randn(BATCH, WORDS, 5), torch.ones(BATCH, WORDS, dtype=torch.bool)
         present = torch.ones(BATCH, dtype=torch.bool)
         visual = ImageFeatures(torch.randn(BATCH, REGIONS, 6), torch.randn(BATCH, 6), present, GRID, count=BATCH)
@@ -108,8 +110,13 @@ def test_the_whole_network_and_its_decoding_do_not_wait(fake_cuda, regions, pict
     scores = network.tag_crf.span_probabilities(output.emissions, mask, spans)
     assert scores.shape == (BATCH, WORDS)
     if pictures:
-        positions = network.position_entities(output, spans, visual)
-        assert window_regions(positions, grid=GRID, window=2).shape == (BATCH * WORDS, 5)
+        mentions = network.mentions(words, output, spans)
+        grounding = head.answer(mentions, visual)
+        assert grounding.places.shape == (BATCH, WORDS, 4)
+        gold = GoldRegions(spans, torch.rand_like(grounding.places).unsqueeze(2), spans.mask.unsqueeze(2))
+        assert all(term.shape == (BATCH,) for term in head.losses(mentions, visual, gold).values())
+        assert head.learned
+        assert {field.device.type for field in vars(head.answer(mentions, visual)).values()} == {"cuda"}
     assert fake_cuda.reads.count == 0
 
 

@@ -131,7 +131,7 @@ def _check_grid(regions: Tensor, grid: tuple[int, int], window: int) -> None:
         raise ValueError(f"The window must be at least one region wide, not {window}.")
 
 
-def _attention_logits(queries: Tensor, keys: Tensor) -> Tensor:
+def attention_logits(queries: Tensor, keys: Tensor) -> Tensor:
     """Scaled dot products (B, Q, K), in float32 or wider: half precision would make up ties and move windows."""
     dtype = torch.promote_types(queries.dtype, torch.float32)
     with torch.autocast(queries.device.type, enabled=False):
@@ -140,10 +140,10 @@ def _attention_logits(queries: Tensor, keys: Tensor) -> Tensor:
 
 def _relevance(entities: Tensor, entity_mask: Tensor, regions: Tensor) -> Tensor:
     """Eq. 1: a softmax over the regions for each entity, (B, M, R); 0 for masked entities."""
-    return _attention_logits(entities, regions).softmax(dim=-1).masked_fill(~entity_mask.unsqueeze(-1), 0.0)
+    return attention_logits(entities, regions).softmax(dim=-1).masked_fill(~entity_mask.unsqueeze(-1), 0.0)
 
 
-def _first_maximum(values: Tensor) -> Tensor:
+def first_maximum(values: Tensor) -> Tensor:
     """Lowest index of the maximum along the last dimension; torch.argmax promises no order among equals."""
     index = torch.arange(values.shape[-1], device=values.device).expand_as(values)
     below = values < values.amax(dim=-1, keepdim=True)
@@ -169,13 +169,13 @@ def _place_windows(
     index = torch.arange(rows * columns, device=regions.device)
     row, column = index // columns, index % columns  # (R,)
 
-    center = _first_maximum(relevance)  # (B, N)
+    center = first_maximum(relevance)  # (B, N)
     row_distance = (row - row[center].unsqueeze(-1)).abs()
     column_distance = (column - column[center].unsqueeze(-1)).abs()
     distance = torch.maximum(row_distance, column_distance)  # (B, N, R)
     is_neighbour = (distance < window) & (distance > 0)
-    affinity = _attention_logits(torch.take_along_dim(regions, center.unsqueeze(-1), dim=1), regions)
-    nearest = _first_maximum(affinity.masked_fill(~is_neighbour, -torch.inf))
+    affinity = attention_logits(torch.take_along_dim(regions, center.unsqueeze(-1), dim=1), regions)
+    nearest = first_maximum(affinity.masked_fill(~is_neighbour, -torch.inf))
     neighbour = torch.where(is_neighbour.any(dim=-1), nearest, center)
 
     if placement == "paper":

@@ -16,6 +16,7 @@ from flair_espvr.nn.layers.fusion import GatedFusion, select_regions
 from flair_espvr.nn.layers.positioning import (
     Placement,
     RegionPositions,
+    attention_logits,
     position_each_entity,
     position_regions,
     straight_through_weights,
@@ -23,14 +24,13 @@ from flair_espvr.nn.layers.positioning import (
 )
 from flair_espvr.nn.layers.self_attention import SelfAttentionStack
 from flair_espvr.nn.layers.spans import Spans, bio_spans, span_features
-from flair_espvr.nn.layers.window_regions import window_regions
 from flair_espvr.nn.network import SPAN_LABELS, Network, NetworkOutput
 
 
 class ESPVRConfig(ModelConfig):
     """Hyperparameters of ESPVR; the defaults are the paper's where it prints them."""
 
-    meant_before: ClassVar[Mapping[str, Any]] = {"window_placement": "paper"}
+    meant_before: ClassVar[Mapping[str, Any]] = {**ModelConfig.meant_before, "window_placement": "paper"}
 
     regions: Literal["positioned", "all", "none"] = "positioned"
     """`"positioned"` (the paper), `"all"` (the whole image) or `"none"` (text and caption only)."""
@@ -164,13 +164,9 @@ class ESPVRNetwork(Network[ESPVROutput]):
             losses["spans"] = self.span_crf.loss(output.span_emissions, self.span_tags(tags), output.mask)
         return losses
 
-    def entity_regions(self, output: ESPVROutput, spans: Spans, images: ImageFeatures) -> Tensor | None:
-        """The window that each entity positions by itself, and the share of its attention inside it, (B, M, 5)."""
-        if output.regions is None:
-            return None
-        positions = self.position_entities(output, spans, images)
-        regions = window_regions(positions, grid=images.grid, window=self.config.window)
-        return regions.unflatten(0, spans.mask.shape)
+    def attention_map(self, output: ESPVROutput, spans: Spans) -> Tensor | None:
+        """The logits of Eq. 1 for each entity by itself, (B, M, R)."""
+        return None if output.regions is None else attention_logits(span_features(output.text, spans), output.regions)
 
     def position_entities(self, output: ESPVROutput, spans: Spans, images: ImageFeatures) -> RegionPositions:
         """Position every entity by itself, for the region that supports it.

@@ -1,0 +1,65 @@
+"""A tagger that says where: its head, what it learns from gold regions, and what it answers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from flair.data import Sentence
+from torch import Tensor
+
+from flair_espvr.models.gold_regions import gold_regions
+from flair_espvr.models.stored_tagger import StoredTagger
+from flair_espvr.nn.config import ModelConfig
+from flair_espvr.nn.grounding.head import GroundingHead
+from flair_espvr.nn.grounding.reading import Grounding
+from flair_espvr.nn.layers.spans import Spans
+from flair_espvr.nn.network import NetworkOutput
+
+
+class GroundedTagger(StoredTagger):
+    """The half of `MultimodalTagger` that knows where images show entities.
+
+    Attributes:
+        grounding: The head; None without images.
+    """
+
+    config: ModelConfig
+    network: Any
+    grounding: GroundingHead | None
+
+    def _grounding_head(self) -> GroundingHead | None:
+        """A new head, whose weights cost no random number of others: what learns from no box learns as it did."""
+        if self.region_embeddings is None:
+            return None
+        with torch.random.fork_rng(devices=[]):
+            return GroundingHead(
+                word_size=self.embeddings.embedding_length,
+                region_size=self.region_embeddings.embedding_length,
+                labels=len(self.tags.names),
+            )
+
+    def _grounding_losses(
+        self, sentences: Sequence[Sentence], inputs: Mapping[str, Any], output: NetworkOutput
+    ) -> Mapping[str, Tensor]:
+        """The terms that gold regions give; none where no label says what an image shows."""
+        images = inputs["images"]
+        if self.grounding is None or images is None:
+            return {}
+        gold = gold_regions(sentences, self.label_type)
+        if gold is None:
+            return {}
+        return self.grounding.losses(self.network.mentions(inputs["words"], output, gold.spans), images, gold)
+
+    def _grounding(self, inputs: Mapping[str, Any], output: NetworkOutput, spans: Spans) -> Grounding | None:
+        """Where M entities of B posts are; None where no post has an image, or nothing is known of where."""
+        images = inputs["images"]
+        if self.grounding is None or images is None:
+            return None
+        return self.grounding.answer(self.network.mentions(inputs["words"], output, spans), images)
+
+    def _total_loss(self, losses: Mapping[str, Tensor], posts: int) -> Tensor:
+        """The weighted sum over terms and posts, ()."""
+        weights = self.config.grounding_weights
+        weighted = {name: weights[name] * term if name in weights else term for name, term in losses.items()}
+        total: Tensor = self.network.total_loss(weighted, posts)
+        return total

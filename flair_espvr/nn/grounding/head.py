@@ -1,0 +1,129 @@
+"""Where in the image an entity is, and whether it is there at all: the head that every model with regions has."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+
+from flair_espvr.nn.features import ImageFeatures
+from flair_espvr.nn.grounding.calibration import GroundingCalibration
+from flair_espvr.nn.grounding.reading import Evidence, Grounding, read_evidence
+from flair_espvr.nn.grounding.tensors import GoldRegions, Mentions
+from flair_espvr.nn.layers.rectangles import covered_shares
+
+_SIZE = 256
+"""D, width of the space in which entities and regions are compared."""
+
+
+class GroundingHead(torch.nn.Module):
+    """A bilinear map from an entity to the regions of the image, and a classifier of its presence.
+
+    Region r is part of what entity e names with the logit z_r = (W_e e + w_e) . (W_b b_r + w_b) / sqrt(D), with
+    layer-normed e and b; where the network has a map of its own, z_r also has a share of its logit. Presence is read
+    from e, from the regions that the softmax of z attends to, from the maximum and the mean of z, and from the tags.
+    Gradients stay in the head: what it learns changes no tag.
+
+    Args:
+        word_size: De.
+        region_size: Dv.
+        labels: L.
+
+    Attributes:
+        learned: Whether there were boxes to learn from; if not, the network's own map is read, where it has one.
+        calibration: How logits are read.
+    """
+
+    def __init__(self, *, word_size: int, region_size: int, labels: int) -> None:
+        super().__init__()
+        self.learned = False
+        self.calibration = GroundingCalibration()
+        self.entity_norm = torch.nn.LayerNorm(word_size)
+        self.query = torch.nn.Linear(word_size, _SIZE)
+        self.key = torch.nn.Linear(region_size, _SIZE)
+        self.own_share = torch.nn.Parameter(torch.ones(()))
+        self.presence = torch.nn.Sequential(
+            torch.nn.Linear(word_size + region_size + 2 + labels, _SIZE), torch.nn.GELU(), torch.nn.Linear(_SIZE, 1)
+        )
+        self.register_load_state_dict_pre_hook(_absent_in_older_files)
+
+    def relevance(self, mentions: Mentions, regions: Tensor) -> Tensor:
+        """z, (B, M, R), from layer-normed regions (B, R, Dv)."""
+        query = self.query(self.entity_norm(mentions.features)) / math.sqrt(_SIZE)  # (B, M, D)
+        # (q W_b) b and not q (W_b b): there are fewer entities than regions.
+        logits = query @ self.key.weight @ regions.transpose(1, 2) + (query @ self.key.bias).unsqueeze(2)
+        return logits if mentions.own_map is None else logits + self.own_share * mentions.own_map
+
+    def losses(self, mentions: Mentions, images: ImageFeatures, gold: GoldRegions) -> dict[str, Tensor]:
+        """`"regions"` and `"presence"`, (B,) each: sums over a post's entities; zero for a post without an image.
+
+        `"regions"` is the cross-entropy between sigmoid(z) and the share of each cell that the boxes cover, a mean over
+        the cells of an entity that the image shows. `"presence"` is that of whether it shows it.
+
+        Args:
+            mentions: The entities of `gold`.
+            images: The batch's images.
+            gold: Where these are.
+        """
+        if self.training and not self.learned and gold.boxes.shape[2]:  # until there is a box, nothing says where
+            self.learned, self.calibration = True, GroundingCalibration()
+        known = gold.spans.mask & images.present[:, None]
+        shown = gold.mask.any(dim=2)  # (B, M)
+        regions = _normed(images.regions)
+        with torch.autocast(regions.device.type, enabled=False):
+            logits = self.relevance(mentions, regions)
+            target = covered_shares(gold.boxes.flatten(0, 1), gold.mask.flatten(0, 1), images.grid).view_as(logits)
+            cells = cross_entropy(logits, target, reduction="none").mean(dim=2)  # (B, M)
+            presence = self._presence(mentions, regions, logits.detach())
+            present = cross_entropy(presence, shown.to(presence.dtype), reduction="none")
+        return {
+            "regions": cells.masked_fill(~(known & shown), 0.0).sum(dim=1),
+            "presence": present.masked_fill(~known, 0.0).sum(dim=1),
+        }
+
+    def evidence(self, mentions: Mentions, images: ImageFeatures) -> Evidence | None:
+        """What speaks for each region; None where the head has learned nothing and the network has no own map."""
+        with torch.autocast(images.regions.device.type, enabled=False):
+            if self.learned:
+                regions = _normed(images.regions)
+                logits = self.relevance(mentions, regions)
+                return Evidence(logits, self._presence(mentions, regions, logits), images.grid)
+            if mentions.own_map is not None:
+                return Evidence(mentions.own_map.float(), None, images.grid)
+        return None
+
+    def answer(self, mentions: Mentions, images: ImageFeatures) -> Grounding | None:
+        """Where the entities are, see `evidence` and `read_evidence`."""
+        evidence = self.evidence(mentions, images)
+        return None if evidence is None else read_evidence(evidence, self.calibration)
+
+    def _presence(self, mentions: Mentions, regions: Tensor, logits: Tensor) -> Tensor:
+        """The logit of the image showing each entity, (B, M)."""
+        attended = logits.softmax(dim=2) @ regions  # (B, M, Dv)
+        evidence = torch.stack([logits.amax(dim=2), logits.logsumexp(dim=2) - math.log(logits.shape[2])], dim=2)
+        seen = torch.cat([self.entity_norm(mentions.features), attended, evidence, mentions.types], dim=2)
+        return self.presence(seen).squeeze(2)
+
+    def get_extra_state(self) -> Tensor:
+        """What no weight says: what has been learned, and the calibration."""
+        return torch.tensor([float(self.learned), *self.calibration.numbers()], dtype=torch.float64)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Read what `get_extra_state` wrote.
+
+        Raises:
+            ValueError: It is something else.
+        """
+        learned, *numbers = state.flatten().tolist()
+        self.learned, self.calibration = bool(learned), GroundingCalibration.of_numbers(numbers)
+
+
+def _normed(regions: Tensor) -> Tensor:
+    return torch.nn.functional.layer_norm(regions.float(), regions.shape[-1:])
+
+
+def _absent_in_older_files(head: GroundingHead, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """A file of before the head existed knows none of its weights: what the head began with stays."""
+    if not any(name.startswith(prefix) for name in state):
+        state.update({prefix + name: value for name, value in head.state_dict().items()})

@@ -1,0 +1,101 @@
+"""From what speaks for each region to an answer: one rectangle, or none."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from flair_espvr.nn.grounding.calibration import GroundingCalibration
+from flair_espvr.nn.layers.rectangles import best_rectangles, rectangle_mask
+
+_EPSILON = 1e-6
+"""How close to 0 or 1 a probability comes that is to have a logit."""
+
+BASE_RATES = 1.5
+"""How many times what all regions get alike a region has to get of an attention to count for the rectangle."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of where entities are, before it is read; leading dimensions are (B, M), or any.
+
+    Attributes:
+        logits: (..., R) of each region being part of what the entity names; where `presence` is None, of an attention
+            that is a softmax over them, and can only say where rather than elsewhere.
+        presence: (...) logit of the image showing the entity; None where nothing has been learned of that.
+        grid: (H, W).
+    """
+
+    logits: Tensor
+    presence: Tensor | None
+    grid: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Grounding:
+    """Where M entities of B posts are; what is said of a post without an image means nothing.
+
+    Attributes:
+        places: (B, M, 4) left, top, right and bottom of the best rectangle as fractions of the image.
+        score: (B, M) how probable it is that this place is right.
+        grounded: (B, M) how probable it is that the image shows the entity; NaN where nothing is known of that.
+        shown: (B, M) bool, whether the place is answered.
+        relevance: (B, M, H, W) how probable it is that a region is part of what the entity names; where the head has
+            learned nothing, the network's attention, which sums to 1.
+        score_logit: (B, M) the score before it is calibrated.
+        grounded_logit: (B, M) `grounded` before it is calibrated, or, where nothing is known, the best guess.
+    """
+
+    places: Tensor
+    score: Tensor
+    grounded: Tensor
+    shown: Tensor
+    relevance: Tensor
+    score_logit: Tensor
+    grounded_logit: Tensor
+
+
+@torch.no_grad()
+def read_evidence(evidence: Evidence, calibration: GroundingCalibration) -> Grounding:
+    """Find the best rectangle, how probable it is that it is right, and whether to answer it.
+
+    With z that has been learned the rectangle is the one with the largest sum of z - t, and its score what to expect of
+    its IoU times the probability of presence. With an attention p it is that with the largest sum of p - c / R, regions
+    that get more than a multiple of what all get alike, and its score is the share inside.
+    """
+    grid, presence = evidence.grid, evidence.presence
+    if presence is not None:
+        relevance = evidence.logits.sigmoid()
+        places, inside = _best_places(evidence.logits - calibration.offset, grid)
+        within = (relevance * inside).sum(dim=-1)
+        overlap = within / (inside.sum(dim=-1) + relevance.sum(dim=-1) - within)  # what to expect of the IoU
+        score_logit = (overlap * presence.sigmoid()).logit(eps=_EPSILON)
+    else:
+        relevance = evidence.logits.softmax(dim=-1)
+        base_rate = BASE_RATES * math.exp(calibration.offset) / relevance.shape[-1]
+        places, inside = _best_places(relevance - base_rate, grid)
+        score_logit = (relevance * inside).sum(dim=-1).logit(eps=_EPSILON)
+    grounded_logit = score_logit if presence is None else presence
+    grounded = calibration.grounded(grounded_logit)
+    shown = grounded >= calibration.threshold
+    if presence is None and not calibration.fitted:
+        grounded, shown = torch.full_like(grounded, torch.nan), torch.ones_like(shown)
+    return Grounding(
+        places=places,
+        score=calibration.region(score_logit),
+        grounded=grounded,
+        shown=shown,
+        relevance=relevance.unflatten(-1, grid),
+        score_logit=score_logit,
+        grounded_logit=grounded_logit,
+    )
+
+
+def _best_places(values: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The rectangle with the largest sum of values (..., R): edges (..., 4) as fractions, and regions (..., R)."""
+    rectangles = best_rectangles(values.reshape(-1, *grid))
+    inside = rectangle_mask(rectangles, grid).view_as(values)
+    rows, columns = grid
+    edges = torch.stack([rectangles[:, side] / size for side, size in enumerate((columns, rows) * 2)], dim=1)
+    return edges.view(*values.shape[:-1], 4), inside
