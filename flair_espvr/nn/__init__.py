@@ -7,7 +7,7 @@ losses, those that compare the posts of a batch depend on it.
 
 from flair_espvr.nn.config import ModelConfig
 from flair_espvr.nn.crf.bio_crf import LinearChainCRF
-from flair_espvr.nn.features import ImageFeatures
+from flair_espvr.nn.features import ImageFeatures, ObjectFeatures
 from flair_espvr.nn.layers.cross_modal import CrossModalLayer
 from flair_espvr.nn.layers.fusion import GatedFusion, select_regions
 from flair_espvr.nn.layers.positioning import (
@@ -29,6 +29,7 @@ __all__ = [
     "ModelConfig",
     "Network",
     "NetworkOutput",
+    "ObjectFeatures",
     "RegionPositions",
     "SelfAttentionStack",
     "Spans",

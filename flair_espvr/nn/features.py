@@ -1,4 +1,4 @@
-"""What a network reads of the images of a batch."""
+"""What a network reads of the images of a batch, and of the objects in them."""
 
 from dataclasses import dataclass
 
@@ -27,3 +27,21 @@ class ImageFeatures:
     def mask(self) -> Tensor:
         """Regions that exist, (B, R) bool: all those of an image."""
         return self.present[:, None].expand(self.regions.shape[:2])
+
+
+@dataclass(frozen=True)
+class ObjectFeatures:
+    """The objects in the images of B posts, at most O each.
+
+    Attributes:
+        labels: (B, O) ids of their labels; 0 for a label that is not in the vocabulary, and where there is no object.
+        boxes: (B, O, 4) left, top, right, bottom in fractions of the image; zero where there is no object.
+        mask: (B, O) bool, True where there is an object.
+        vectors: (B, O, Dv) vectors of the objects' crops, from a frozen backbone, zero where there is no object; None
+            where the model reads none.
+    """
+
+    labels: Tensor
+    boxes: Tensor
+    mask: Tensor
+    vectors: Tensor | None

@@ -16,8 +16,11 @@ from flair.embeddings import DocumentEmbeddings
 from flair.embeddings.base import register_embeddings
 
 from flair_espvr.data.metadata import IMAGE, IMAGE_ERROR, metadata_or_none
+from flair_espvr.data.region import Box
 from flair_espvr.embeddings.image.backbone import Backbone, plain_arguments
 from flair_espvr.embeddings.image.backbone_weights import Weights, read_weights
+from flair_espvr.embeddings.image.crops import CROP_FOLDER, Crop, crop_header, crop_pixels
+from flair_espvr.embeddings.image.store_access import StoreAccess, fill_rows
 from flair_espvr.errors import BadImageError, ConfigurationError, RegionStoreError
 from flair_espvr.flair_compat import remove_metadata
 from flair_espvr.images.loading import ImageSource, content_key, describe_source, squashed_pixels
@@ -34,7 +37,7 @@ _REMEMBERED = 10_000
 """Unreadable pictures that are remembered: those are not read again, and named once."""
 
 _building = ThreadLock()
-"""Held while a backbone is built or a store is opened for writing; not an attribute, which could not be pickled."""
+"""Held while a backbone is built; not an attribute, which could not be pickled."""
 
 DEFAULT_BACKBONE = "swin_large_patch4_window12_384.ms_in22k_ft_in1k"
 """The backbone of the paper (section 3.2)."""
@@ -103,8 +106,8 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         self._backbone: Backbone | None = None
         self._weights: Weights | None = None
         self._header: RegionHeader | None = None
-        self._store: RegionStore | None = None
-        self._store_folder: Path | None = None
+        self._access: StoreAccess | None = None
+        self._crop_access: StoreAccess | None = None
         self.read_only = read_only
         if store is not None:
             self.use_store(store, read_only=read_only)
@@ -128,17 +131,17 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         """Takes vectors from a store from now on, e.g. on a machine to which a saved tagger was moved.
 
         Args:
-            store: folder of a `RegionStore`; made when the first picture is added, if it does not exist.
+            store: folder of a `RegionStore`; made when the first picture is added, if it does not exist. The vectors of
+                crops are in its folder `crops`, a store too.
             read_only: add nothing to it.
 
         Raises:
             RegionStoreError: it is read-only and absent, is damaged, or holds features of another kind.
         """
-        folder = Path(store)
-        opened = RegionStore(folder) if read_only or RegionStore.exists(folder) else None
-        if opened is not None:
-            self._agree(opened.header, f"the region store {folder}")
-        self._store, self._store_folder, self.read_only = opened, folder, read_only
+        access = StoreAccess(Path(store), read_only=read_only)
+        if access.store is not None:
+            self._agree(access.store.header, f"the region store {store}")
+        self._access, self._crop_access, self.read_only = access, None, read_only
 
     def prefetch(self, sentences: Sequence[Sentence]) -> None:
         """Begins to read from disk, in the background, what `regions` of these sentences will take from the store.
@@ -146,10 +149,10 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         Changes no result and raises nothing: `regions` meets again whatever goes wrong. Only for pictures that are
         files; the key of any other costs as much as the picture.
         """
-        if self._store is not None:
+        if self._access is not None and self._access.store is not None:
             sources = [metadata_or_none(sentence, IMAGE) for sentence in sentences]
             files = [source for source in sources if isinstance(source, str | Path)]
-            in_background(partial(_warm, self._store, files))
+            in_background(partial(_warm, self._access.store, files))
 
     def regions(self, sentences: Sequence[Sentence]) -> ImageFeatures:
         """The pictures of B sentences; no vector is put on the sentences.
@@ -167,7 +170,12 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         wanted = list(sources)
         rows = np.empty((len(wanted) + 1, *self.header.shape), dtype=np.float16)
         rows[-1] = 0  # stands for no picture
-        usable, reasons = self._fill(rows[:-1], wanted, sources)
+        reasons: dict[bytes, str] = {}
+
+        def compute(chunk: Sequence[bytes]) -> dict[bytes, np.ndarray]:
+            return self._computed({key: sources[key] for key in chunk}, reasons)
+
+        usable = fill_rows(rows[:-1], wanted, compute, access=self._access, header=self.header, at_once=self.batch_size)
         places: dict[bytes | None, int] = {key: place for place, key in enumerate(wanted) if usable[place]}
         for sentence, key in zip(sentences, keys, strict=True):
             if key is not None and key not in places:
@@ -184,6 +192,54 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
             grid=self.header.grid,
             count=sum(present),
         )
+
+    def crops(
+        self, sentences: Sequence[Sentence], boxes: Sequence[Sequence[Box | None]]
+    ) -> tuple[torch.Tensor, list[list[bool]]]:
+        """Pooled vectors of parts of the pictures of B sentences, each squashed to the backbone's square.
+
+        A part that several sentences share is computed once. Pictures that cannot be read are treated as by `regions`.
+
+        Args:
+            sentences: the batch.
+            boxes: O boxes for each sentence; None for no part.
+
+        Returns:
+            The vectors (B,O,Dv), zero where there is no part or no readable picture, and where there is one, B lists of
+            O.
+
+        Raises:
+            BadImageError, ConfigurationError, RegionStoreError: as `regions`.
+        """
+        keys = [self._key(sentence) if any(row) else None for sentence, row in zip(sentences, boxes, strict=True)]
+        sources = {key: metadata_or_none(sentence, IMAGE) for key, sentence in zip(keys, sentences, strict=True) if key}
+        parts = [
+            [None if key is None or box is None else Crop(key, box) for box in row]
+            for key, row in zip(keys, boxes, strict=True)
+        ]
+        wanted = {part.key: part for row in parts for part in row if part is not None}
+        rows = np.zeros((len(wanted) + 1, 1, self.header.dim), dtype=np.float16)
+        reasons: dict[bytes, str] = {}
+
+        def compute(chunk: Sequence[bytes]) -> dict[bytes, np.ndarray]:
+            size = self._built_backbone().image_size
+            squares, errors = crop_pixels((wanted[key] for key in chunk), sources, size)
+            for picture, error in errors.items():
+                self._remember_bad(picture, error, reasons)
+            return {key: grid[:1] for key, grid in self._encoded(squares).items()}
+
+        header = crop_header(self.header)
+        usable = fill_rows(
+            rows[:-1], list(wanted), compute, access=self._crops_store(), header=header, at_once=self.batch_size
+        )
+        for sentence, key in zip(sentences, keys, strict=True):
+            if key in reasons:
+                self._ignore(sentence, describe_source(metadata_or_none(sentence, IMAGE)), reasons[key])
+        places = {key: place for place, key in enumerate(wanted) if usable[place]}
+        chosen = [[len(wanted) if part is None else places.get(part.key, len(wanted)) for part in row] for row in parts]
+        vectors = torch.from_numpy(rows[:, 0][np.array(chosen, dtype=int)])  # (B,O,Dv)
+        present = [[place < len(wanted) for place in row] for row in chosen]
+        return vectors.to(flair.device, non_blocking=True).float(), present
 
     def backbone_state(self) -> Weights:
         """The backbone's weights on the CPU, for a model file that must work without timm's; builds it if needed."""
@@ -204,7 +260,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
             "model_arguments": self.model_arguments,
             "batch_size": self.batch_size,
             "on_bad_image": self.on_bad_image,
-            "store": None if self._store_folder is None else str(self._store_folder.absolute()),
+            "store": None if self._access is None else str(self._access.folder.absolute()),
             "header": self.header.to_dict(),
         }
 
@@ -236,7 +292,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
 
     def extra_repr(self) -> str:
         """What `print(tagger)` shows."""
-        return f"{self.model}, store={self._store_folder}"
+        return f"{self.model}, store={None if self._access is None else self._access.folder}"
 
     def _add_embeddings_internal(self, sentences: list[Sentence]) -> None:
         for sentence, vector in zip(sentences, self.regions(sentences).pooled, strict=True):
@@ -261,28 +317,6 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
             return None
         return key
 
-    def _fill(
-        self, rows: np.ndarray, keys: Sequence[bytes], sources: Mapping[bytes, ImageSource]
-    ) -> tuple[np.ndarray, dict[bytes, str]]:
-        """Fills row n with the features of picture `keys[n]`, from the store or else computed and added to it.
-
-        Returns which pictures could be read, bool (N,), and why the others could not.
-        """
-        reasons: dict[bytes, str] = {}
-        usable = np.zeros(len(keys), dtype=bool)
-        if self._store is not None:
-            usable = self._store.get_many(keys, out=rows)[1]
-        missing = [row for row in range(len(keys)) if not usable[row]]
-        for start in range(0, len(missing), self.batch_size):
-            chunk = {keys[row]: row for row in missing[start : start + self.batch_size]}
-            computed = self._computed({key: sources[key] for key in chunk}, reasons)
-            if computed and self._store_folder is not None and not self.read_only:
-                self._writable_store().put_many(computed)
-            for key, features in computed.items():
-                rows[chunk[key]] = features
-                usable[chunk[key]] = True
-        return usable, reasons
-
     def _computed(self, sources: Mapping[bytes, ImageSource], reasons: dict[bytes, str]) -> dict[bytes, np.ndarray]:
         """The features of the pictures that can be read; why the others cannot is added to `reasons`."""
         squares = {}
@@ -290,16 +324,33 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         for key, source in sources.items():
             try:
                 squares[key] = squashed_pixels(source, size)
-            except BadImageError as error:  # the reason alone: an error holds on to the bytes that it was raised over
-                if self.on_bad_image == "raise":
-                    raise
-                reasons[key] = error.reason
-                self._bad_keys.put(key, error.reason)
+            except BadImageError as error:
+                self._remember_bad(key, error, reasons)
+        return self._encoded(squares)
+
+    def _encoded(self, squares: Mapping[bytes, np.ndarray]) -> dict[bytes, np.ndarray]:
+        """The features (1+R,Dv) of squares of pixels."""
         if not squares:
             return {}
         pixels = torch.from_numpy(np.stack(list(squares.values())))
         encoded = self._built_backbone().encode(pixels, flair.device).cpu().numpy()
         return dict(zip(squares, encoded, strict=True))
+
+    def _remember_bad(self, key: bytes, error: BadImageError, reasons: dict[bytes, str]) -> None:
+        """Note why a picture cannot be read: the reason alone, as an error holds on to the bytes it was raised over."""
+        if self.on_bad_image == "raise":
+            raise error
+        reasons[key] = error.reason
+        self._bad_keys.put(key, error.reason)
+
+    def _crops_store(self) -> StoreAccess | None:
+        """The store of crops, opened when crops are first asked for; one that is only read may lack it."""
+        if self._access is None:
+            return None
+        folder = self._access.folder / CROP_FOLDER
+        if self._crop_access is None and (RegionStore.exists(folder) or not self.read_only):
+            self._crop_access = StoreAccess(folder, read_only=self.read_only, header=crop_header(self.header))
+        return self._crop_access
 
     def _ignore(self, sentence: Sentence, image: str, reason: str) -> None:
         """Leave a sentence without its picture, and say why."""
@@ -308,13 +359,6 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         sentence.add_metadata(IMAGE_ERROR, reason)
         if self._named.put(image, True):
             log.warning("Ignoring unreadable image: %s: %s", image, reason)
-
-    def _writable_store(self) -> RegionStore:
-        with _building.held():
-            if self._store is None or not self._store.writable:
-                assert self._store_folder is not None
-                self._store = RegionStore(self._store_folder, header=self.header, writable=True)
-            return self._store
 
     def _built_backbone(self) -> Backbone:
         with _building.held():

@@ -18,7 +18,8 @@ _TUPLES = ("grid", "mean", "std")
 class RegionHeader:
     """Where features come from and what shape they have.
 
-    A picture's features are an array (1+R, Dv): the pooled vector b_0, then the R = H*W regions, row-major.
+    A picture's features are an array (1+R, Dv): the pooled vector b_0, then the R = H*W regions, row-major. Those of a
+    crop are its pooled vector alone, (1, Dv).
 
     Attributes:
         model: the timm model's name, as its user gave it.
@@ -26,7 +27,7 @@ class RegionHeader:
         fingerprint: hash of the weights, as hexadecimal digits.
         image_size: pixels a side of the square that a picture is squashed to.
         mean, std: normalisation of red, green and blue, for levels in 0..1.
-        grid: (H, W) of the regions.
+        grid: (H, W) of the regions; (0, 0) for crops.
         dim: Dv, size of a feature vector.
         resize: how a picture becomes the square.
         dtype: number format of stored features.
@@ -69,7 +70,8 @@ class RegionHeader:
         if set(plain) != names:
             raise ValueError(f"a header has the fields {sorted(names)}, not {sorted(plain)}")
         header = cls(**{**plain, **{name: tuple(plain[name]) for name in _TUPLES}})
-        if len(header.grid) != 2 or not all(isinstance(n, int) and n > 0 for n in (*header.grid, header.dim)):
+        sizes = (header.dim,) if header.grid == (0, 0) else (*header.grid, header.dim)
+        if len(header.grid) != 2 or not all(isinstance(n, int) and n > 0 for n in sizes):
             raise ValueError(f"grid {header.grid} and vector size {header.dim} should be positive whole numbers")
         if prod(header.shape) > MAX_VALUES:
             raise ValueError(f"{prod(header.shape):,} values a picture, more than the limit of {MAX_VALUES:,}")
