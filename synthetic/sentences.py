@@ -1,4 +1,4 @@
-"""What people write under a picture, with a gap for a name; nothing in it tells what kind of name."""
+"""What people write under a picture, with a gap for a name; some of it tells what kind of name, most does not."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -64,6 +64,46 @@ TYPED = (
     (", seen during the", "MISC", ("Olympics", "Oscars", "World Cup", "Tour de France", "Super Bowl", "Grammys")),
 )
 """Tails that name something whose type the text alone tells: the words that lead to it, its type, what may follow."""
+
+TYPED_SENTENCES: Mapping[str, Sequence[str]] = {
+    "PER": (
+        "Happy birthday to my best friend {name}",
+        "Our new teacher {name} told us a story today",
+        "{name} sang all night and nobody wanted to go home",
+        "My cousin {name} says she will run the marathon",
+        "Met the singer {name} after the show",
+        "Dr. {name} answers your questions tonight",
+        "Mr. {name} scored twice and then he cried",
+    ),
+    "LOC": (
+        "Two days of hiking near {name}",
+        "Heavy rain in the town of {name} this morning",
+        "We drove from {name} to the sea",
+        "The streets of {name} are empty at night",
+        "Flights to {name} are cheap in May",
+        "Moving to {name} next month , any tips ?",
+        "Snow on the road to {name} again",
+    ),
+    "ORG": (
+        "{name} Inc. hires two hundred engineers",
+        "The board of {name} meets on Friday",
+        "Shares of {name} fell five percent",
+        "Just signed my contract with the company {name}",
+        "{name} opens a second factory",
+        "The CEO of {name} resigned today",
+        "Customer service at {name} is a joke",
+    ),
+    "MISC": (
+        "Just finished the third season of {name}",
+        "The new album {name} is out now",
+        "I am learning to speak {name}",
+        "Tickets for the {name} festival are gone",
+        "Watching the movie {name} with the kids",
+        "Page 300 of the novel {name} and I am in tears",
+        "Playing the game {name} until sunrise",
+    ),
+}
+"""Sentences that tell what kind of name theirs is, by that kind."""
 
 
 def fill(template: str, names: Mapping[str, tuple[Sequence[str], str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -21,53 +21,13 @@ from flair_espvr.io.atomic import atomic_write
 from synthetic.chance import pick
 from synthetic.drawing import DRAWINGS, draw_scene
 from synthetic.names import made_up_names
-from synthetic.sentences import PLAIN, UNTYPED, fill
+from synthetic.sentences import PLAIN, TYPED_SENTENCES, UNTYPED, fill
 
 SEED = 7
 SPLITS: Mapping[str, int] = {"train": 420, "valid": 40, "test": 80}
 SIZE = (0.35, 0.65)
 CLUTTER = (3, 9)
 WEBP_QUALITY = 75
-
-TYPED: Mapping[str, Sequence[str]] = {
-    "PER": (
-        "Happy birthday to my best friend {name}",
-        "Our new teacher {name} told us a story today",
-        "{name} sang all night and nobody wanted to go home",
-        "My cousin {name} says she will run the marathon",
-        "Met the singer {name} after the show",
-        "Dr. {name} answers your questions tonight",
-        "Mr. {name} scored twice and then he cried",
-    ),
-    "LOC": (
-        "Two days of hiking near {name}",
-        "Heavy rain in the town of {name} this morning",
-        "We drove from {name} to the sea",
-        "The streets of {name} are empty at night",
-        "Flights to {name} are cheap in May",
-        "Moving to {name} next month , any tips ?",
-        "Snow on the road to {name} again",
-    ),
-    "ORG": (
-        "{name} Inc. hires two hundred engineers",
-        "The board of {name} meets on Friday",
-        "Shares of {name} fell five percent",
-        "Just signed my contract with the company {name}",
-        "{name} opens a second factory",
-        "The CEO of {name} resigned today",
-        "Customer service at {name} is a joke",
-    ),
-    "MISC": (
-        "Just finished the third season of {name}",
-        "The new album {name} is out now",
-        "I am learning to speak {name}",
-        "Tickets for the {name} festival are gone",
-        "Watching the movie {name} with the kids",
-        "Page 300 of the novel {name} and I am in tears",
-        "Playing the game {name} until sunrise",
-    ),
-}
-"""Sentences that tell what the name is."""
 
 TAILS: Sequence[tuple[str, str]] = (
     (", photo by my friend {other}", "PER"),
@@ -160,7 +120,7 @@ def _post(
     if kind == "plain":
         template = pick(rng, PLAIN)
     elif kind == "sentence":
-        template = pick(rng, TYPED[entity_type])
+        template = pick(rng, TYPED_SENTENCES[entity_type])
     else:
         template = pick(rng, UNTYPED)
         if rng.random() < 0.15:

@@ -1,7 +1,9 @@
-"""One picture: a subject of a known type at a known place on cluttered ground."""
+"""One picture: a subject of a known type, or several, at known places on cluttered ground."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from types import MappingProxyType
 
 import numpy as np
@@ -62,13 +64,23 @@ class Scene:
     box: Box
 
 
+SIDE = 256
+"""Width and height of a picture in pixels, unless another is asked for."""
+
+CLUTTER = (12, 30)
+"""Least and greatest number of small shapes on the ground, unless others are asked for."""
+
+TRIES = 10
+"""How often places are drawn for several subjects before one of them is made smaller."""
+
+
 def draw_scene(
     entity_type: str,
     rng: np.random.Generator,
     *,
-    side: int = 256,
+    side: int = SIDE,
     size: tuple[float, float] = (0.15, 0.4),
-    clutter: tuple[int, int] = (12, 30),
+    clutter: tuple[int, int] = CLUTTER,
 ) -> Scene:
     """Draw a subject somewhere on a background.
 
@@ -81,14 +93,76 @@ def draw_scene(
     """
     picture = background(rng, side, clutter=int(rng.integers(clutter[0], clutter[1] + 1)))
     drawing = pick(rng, DRAWINGS[entity_type])
-    canvas = Canvas(round(side * rng.uniform(*size)))
-    drawing(canvas, rng)
-    subject = canvas.image(turn=rng.uniform(-8, 8), mirror=rng.random() < 0.5)
+    subject = _subject(drawing, rng, round(side * rng.uniform(*size)))
     left = int(rng.integers(side - subject.width + 1))
     top = int(rng.integers(side - subject.height + 1))
     picture.paste(subject, (left, top), subject)
     box = Box(left / side, top / side, (left + subject.width) / side, (top + subject.height) / side)
     return Scene(_grained(picture, rng), drawing.__name__, box)
+
+
+def draw_subjects(
+    entity_types: Sequence[str],
+    rng: np.random.Generator,
+    *,
+    side: int = SIDE,
+    area: tuple[float, float] = (0.005, 0.6),
+    clutter: tuple[int, int] = CLUTTER,
+) -> tuple[Image.Image, list[Box]]:
+    """Draw any number of subjects on a background, none before another.
+
+    Args:
+        entity_types: of the subjects; the same one may occur several times.
+        rng: decides everything else, so one seed is one picture.
+        side: width and height of the picture in pixels.
+        area: least and greatest part of the picture that a subject's box covers; small and large ones are equally
+            likely, on a logarithmic scale. A slender subject as long as the picture may fall short of the greatest.
+        clutter: least and greatest number of small shapes around the subjects.
+
+    Returns:
+        The picture, RGB, and the box of each subject.
+    """
+    picture = background(rng, side, clutter=int(rng.integers(clutter[0], clutter[1] + 1)))
+    subjects = [_subject_of(entity_type, rng, side, area) for entity_type in entity_types]
+    boxes: list[Box] = []
+    for subject, (left, top, right, bottom) in zip(subjects, _places(subjects, rng, side), strict=True):
+        piece = subject.resize((right - left, bottom - top), Image.Resampling.LANCZOS)
+        picture.paste(piece, (left, top), piece)
+        boxes.append(Box(left / side, top / side, right / side, bottom / side))
+    return _grained(picture, rng), boxes
+
+
+def _subject(drawing: Drawing, rng: np.random.Generator, side: int) -> Image.Image:
+    """One drawing, a little turned, perhaps mirrored, its longer side `side` pixels."""
+    canvas = Canvas(side)
+    drawing(canvas, rng)
+    return canvas.image(turn=rng.uniform(-8, 8), mirror=rng.random() < 0.5)
+
+
+def _subject_of(entity_type: str, rng: np.random.Generator, side: int, area: tuple[float, float]) -> Image.Image:
+    """A drawing of this type whose outline covers a part within `area` of a picture `side` pixels wide and high."""
+    part = math.exp(rng.uniform(*map(math.log, area)))
+    subject = _subject(pick(rng, DRAWINGS[entity_type]), rng, math.ceil(side * min(1.0, 1.5 * math.sqrt(part))))
+    scale = min(side * math.sqrt(part / (subject.width * subject.height)), side / max(subject.size))
+    width, height = (max(1, round(scale * length)) for length in subject.size)
+    return subject.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _places(subjects: Sequence[Image.Image], rng: np.random.Generator, side: int) -> list[tuple[int, int, int, int]]:
+    """Edges in pixels of each subject so that no two overlap; where there is no room, the largest gets smaller."""
+    sizes = [subject.size for subject in subjects]
+    while True:
+        for _ in range(TRIES):
+            corners = [(int(rng.integers(side - w + 1)), int(rng.integers(side - h + 1))) for w, h in sizes]
+            places = [(x, y, x + w, y + h) for (x, y), (w, h) in zip(corners, sizes, strict=True)]
+            if not any(_overlap(one, other) for one, other in combinations(places, 2)):
+                return places
+        width, height = largest = max(sizes, key=math.prod)
+        sizes[sizes.index(largest)] = (max(1, round(0.9 * width)), max(1, round(0.9 * height)))
+
+
+def _overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _grained(picture: Image.Image, rng: np.random.Generator) -> Image.Image:

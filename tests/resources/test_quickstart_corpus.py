@@ -8,8 +8,9 @@ from flair_espvr.data.formats.captions import read_captions
 from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.data.metadata import CAPTION, IMAGE, metadata_or_none
 from flair_espvr.images.loading import load_image
-from resources.quickstart.make import CAPTIONS, SPLITS, TAILS, TYPED, main, write_quickstart
+from resources.quickstart.make import CAPTIONS, SPLITS, TAILS, main, write_quickstart
 from synthetic.drawing import DRAWINGS
+from synthetic.sentences import TYPED_SENTENCES
 
 BUNDLED = Path(__file__).parents[2] / "resources" / "quickstart"
 
@@ -66,7 +67,7 @@ def test_the_script_writes_the_bundled_posts(tmp_path):
 
 def test_every_drawing_has_a_caption_and_every_type_a_sentence():
     assert set(CAPTIONS) == {drawing.__name__ for kind in DRAWINGS.values() for drawing in kind}
-    assert set(TYPED) == set(DRAWINGS) == {entity_type for _, entity_type in TAILS}
+    assert set(TYPED_SENTENCES) == set(DRAWINGS) == {entity_type for _, entity_type in TAILS}
 
 
 def test_the_command_names_a_folder(tmp_path, monkeypatch):

@@ -1,9 +1,11 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthetic.drawing import DRAWINGS, Box, draw_scene
+from synthetic.drawing import DRAWINGS, Box, draw_scene, draw_subjects
 from synthetic.drawing.backgrounds import background
 from synthetic.drawing.canvas import Canvas
 
@@ -60,6 +62,25 @@ def test_boxes_touch_where_they_overlap():
     assert box.touches(Box(0.0, 0.0, 1.0, 1.0))
     assert not box.touches(Box(0.5, 0.25, 0.75, 0.5)), "they share an edge only"
     assert not box.touches(Box(0.3, 0.6, 0.4, 0.7))
+
+
+@settings(max_examples=15, deadline=None)
+@given(entity_types=st.lists(TYPES, max_size=4), seed=SEEDS)
+def test_several_subjects_do_not_overlap_and_have_the_sizes_asked_for(entity_types, seed):
+    side, area = 96, (0.02, 0.3)
+    picture, boxes = draw_subjects(entity_types, np.random.default_rng(seed), side=side, area=area, clutter=(0, 1))
+    assert picture.size == (side, side)
+    assert len(boxes) == len(entity_types)
+    assert not any(one.touches(other) for one, other in combinations(boxes, 2))
+    for box in boxes:
+        assert 0 <= box.left < box.right <= 1
+        assert 0 <= box.top < box.bottom <= 1
+        assert 0.9 * area[0] <= (box.right - box.left) * (box.bottom - box.top) <= 1.05 * area[1]
+
+
+def test_four_subjects_that_cannot_all_be_large_get_smaller():
+    _, boxes = draw_subjects(["PER"] * 4, np.random.default_rng(1), side=64, area=(0.6, 0.6), clutter=(0, 1))
+    assert not any(one.touches(other) for one, other in combinations(boxes, 2))
 
 
 def test_one_seed_is_one_picture():
