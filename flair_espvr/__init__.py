@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         list_models,
         register_model,
     )
+    from flair_espvr.report import entity_figure
     from flair_espvr.tagging import DynamicBatcher, tag_posts
 
 _HOMES = {
@@ -58,6 +59,7 @@ _HOMES = {
     "Region": "data",
     "UAMNerTagger": "models",
     "UMTTagger": "models",
+    "entity_figure": "report",
     "list_models": "models",
     "register_model": "models",
     "tag_posts": "tagging",
@@ -85,6 +87,7 @@ __all__ = [
     "Region",
     "UAMNerTagger",
     "UMTTagger",
+    "entity_figure",
     "list_models",
     "register_model",
     "tag_posts",

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from io import BytesIO
 
 from flair.data import Sentence
+from PIL import Image
 
 from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, metadata_or_none
 from flair_espvr.data.region import Region
 from flair_espvr.errors import BadImageError
 from flair_espvr.images.loading import ImageSource, load_image
 from flair_espvr.report.entities import Mention, Piece, read_entities, split_text, text_and_offsets
+from flair_espvr.report.heat import heat_image
 
 THUMBNAIL_SIDE = 640
 """Longest side of a picture on the page, in pixels: sharp in its column on a dense screen, some 50 kB as JPEG."""
@@ -36,6 +38,14 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Heat:
+    """An entity's map of the picture: a `data:` address of a picture to be laid over it, a pixel for a cell."""
+
+    entity: Mention
+    address: str
+
+
+@dataclass(frozen=True)
 class Card:
     """Everything the page says about one post.
 
@@ -44,6 +54,8 @@ class Card:
         pieces: the text, cut at the entities' borders.
         entities: in text order, missed gold entities among them.
         boxes: one for each entity with a region.
+        gold_boxes: the gold regions, each with its entity.
+        heats: one for each entity with a map.
         thumbnail: the picture, or `None`.
         image_problem: why the sentence's picture cannot be shown, or `None`.
     """
@@ -53,8 +65,16 @@ class Card:
     pieces: list[Piece]
     entities: list[Mention]
     boxes: list[Box]
+    gold_boxes: list[tuple[Mention, Region]]
+    heats: list[Heat]
     thumbnail: Thumbnail | None
     image_problem: str | None
+
+    @property
+    def to_show(self) -> set[int | None]:
+        """The numbers of the entities of which there is something to show in the picture."""
+        shown = [*self.boxes, *self.heats]
+        return {item.entity.number for item in shown} | {entity.number for entity, _ in self.gold_boxes} - {None}
 
 
 def make_card(sentence: Sentence, label_type: str, gold_label_type: str | None = None) -> Card:
@@ -74,6 +94,8 @@ def make_card(sentence: Sentence, label_type: str, gold_label_type: str | None =
         pieces=split_text(text, entities),
         entities=entities,
         boxes=_boxes(entities),
+        gold_boxes=[(entity, region) for entity in entities for region in entity.gold_regions or ()],
+        heats=[Heat(entity, _png(heat_image(entity.relevance))) for entity in entities if entity.relevance is not None],
         thumbnail=thumbnail,
         image_problem=problem,
     )
@@ -93,6 +115,13 @@ def make_thumbnail(source: ImageSource) -> Thumbnail:
     jpeg = BytesIO()
     picture.save(jpeg, "JPEG", quality=80, optimize=True)
     return Thumbnail("data:image/jpeg;base64," + b64encode(jpeg.getvalue()).decode("ascii"), *picture.size)
+
+
+def _png(image: Image.Image) -> str:
+    """A picture as a PNG `data:` address."""
+    png = BytesIO()
+    image.save(png, "PNG", bits=4, optimize=True)
+    return "data:image/png;base64," + b64encode(png.getvalue()).decode("ascii")
 
 
 def _boxes(entities: list[Mention]) -> list[Box]:

@@ -1,12 +1,14 @@
 """The entities of one post as a page shows them: their place in the text, the tagger's confidence, the gold verdict."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
 
+import numpy as np
 from flair.data import Label, Sentence
 
+from flair_espvr.data.metadata import GROUNDED, REGION, REGIONS, RELEVANCE
 from flair_espvr.data.region import Region
 
 
@@ -35,7 +37,10 @@ class Mention:
         start, end: character offsets into the text of `text_and_offsets`.
         text: the words between them.
         score: the tagger's confidence in 0..1; `None` for a missed entity.
-        region: where in the picture the entity is supported; `None` where no picture was used.
+        region: where the picture shows the entity; `None` where it does not, or where no picture was used.
+        grounded: how probable it is that the picture shows it, 0..1; `None` where the tagger does not say.
+        relevance: how probable that is of each cell of the picture, (H, W); `None` where it was not asked for.
+        gold_regions: where the gold says that it is, empty for "not in the picture"; `None` where it does not say.
         outcome: how it compares with the gold labels; `None` where there are none to compare with.
         gold_types: the types the gold gives to the same words, if it gives others.
     """
@@ -47,8 +52,23 @@ class Mention:
     text: str
     score: float | None = None
     region: Region | None = None
+    grounded: float | None = None
+    relevance: np.ndarray | None = field(default=None, compare=False)
+    gold_regions: tuple[Region, ...] | None = None
     outcome: Outcome | None = None
     gold_types: tuple[str, ...] = ()
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether the tagger states that the picture does not show it."""
+        return self.region is None and self.grounded is not None
+
+    @property
+    def gold_overlap(self) -> float | None:
+        """The IoU of the region with the gold one that fits it best; `None` where one of them is not there."""
+        if self.region is None or not self.gold_regions:
+            return None
+        return max(map(self.region.iou, self.gold_regions))
 
 
 @dataclass(frozen=True)
@@ -95,7 +115,10 @@ def read_entities(sentence: Sentence, label_type: str, gold_label_type: str | No
             end=place[1],
             text=text[slice(*place)],
             score=label.score,
-            region=label.metadata.get("region"),
+            region=label.metadata.get(REGION),
+            grounded=label.metadata.get(GROUNDED),
+            relevance=label.metadata.get(RELEVANCE),
+            gold_regions=_gold_regions([label, *(other for where, other in gold if where == place)]),
             outcome=_outcome(place, label.value, gold) if gold_label_type is not None else None,
             gold_types=tuple(other.value for where, other in gold if where == place and other.value != label.value),
         )
@@ -108,6 +131,7 @@ def read_entities(sentence: Sentence, label_type: str, gold_label_type: str | No
             start=place[0],
             end=place[1],
             text=text[slice(*place)],
+            gold_regions=_gold_regions([label]),
             outcome=Outcome.MISSED,
         )
         for place, label in gold
@@ -139,6 +163,11 @@ def _labels_by_place(
         for label in span.get_labels(label_type)
     ]
     return sorted(labels, key=lambda item: (item[0][0], -item[0][1]))
+
+
+def _gold_regions(labels: Iterable[Label]) -> tuple[Region, ...] | None:
+    """What the first of the labels that says where says."""
+    return next((tuple(label.metadata[REGIONS]) for label in labels if REGIONS in label.metadata), None)
 
 
 def _outcome(place: tuple[int, int], value: str, gold: Sequence[tuple[tuple[int, int], Label]]) -> Outcome:

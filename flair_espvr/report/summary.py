@@ -19,7 +19,9 @@ class Summary:
     Attributes:
         posts, pictures, unreadable: posts, those with their picture shown, and those whose picture could not be read.
         most_entities: the largest entity number of any post.
-        predicted, located: entities by type, and those of them with a region.
+        predicted, located, absent: entities by type, those of them with a region, and those that are said not to be in
+            the picture.
+        maps, gold_boxes: how many maps and gold regions there are to show.
         right, wrong, missed: by type, as span scores count them: an entity of the wrong type is wrong for the type
             it was given and missed for the type it has.
     """
@@ -30,6 +32,9 @@ class Summary:
     most_entities: int = 0
     predicted: Counter[str] = field(default_factory=Counter)
     located: Counter[str] = field(default_factory=Counter)
+    absent: Counter[str] = field(default_factory=Counter)
+    maps: int = 0
+    gold_boxes: int = 0
     right: Counter[str] = field(default_factory=Counter)
     wrong: Counter[str] = field(default_factory=Counter)
     missed: Counter[str] = field(default_factory=Counter)
@@ -40,12 +45,15 @@ class Summary:
         self.posts += 1
         self.pictures += card.thumbnail is not None
         self.unreadable += card.image_problem is not None
+        self.maps += len(card.heats)
+        self.gold_boxes += len(card.gold_boxes)
         for entity in card.entities:
             if entity.outcome is Outcome.MISSED:
                 self.missed[entity.type] += 1
                 continue
             self.predicted[entity.type] += 1
             self.located[entity.type] += entity.region is not None
+            self.absent[entity.type] += entity.is_absent
             self.most_entities = max(self.most_entities, entity.number or 0)
             if entity.outcome is Outcome.RIGHT:
                 self.right[entity.type] += 1

@@ -78,7 +78,7 @@ def test_every_entity_is_marked_listed_and_boxed_under_one_number(page_of: PageO
         assert row.select_one(".type").text == type_
         assert [share.text.strip() for share in row.select(".share")] == [
             f"{confidence} sure",
-            f"{round(100 * region.score)}% in region",
+            f"{round(100 * region.score)}% right place",
         ]
         assert edges(box) == {edge: 100 * getattr(region, edge) for edge in ("left", "top", "right", "bottom")}
         assert row.select_one(".number").text == box.select_one(".number").text == str(number)
@@ -142,6 +142,71 @@ def test_the_head_counts_and_names_every_type(page_of: PageOf) -> None:
     }
     rows = {row.th.text: [int(cell.text) for cell in row.select("td")] for row in page.select(".legend tbody tr")}
     assert rows == {"PER": [1, 1, 1, 0, 0], "galaxy": [1, 0, 0, 1, 0], "LOC": [0, 0, 0, 0, 2]}
+
+
+def test_what_the_picture_does_not_show_is_said_with_its_probability(page_of: PageOf) -> None:
+    sentence = post(image=picture())
+    sentence[0:2].add_label("ner", "PER", 0.9, region=Region(0, 0, 0.5, 0.5, 0.8), grounded=0.97)
+    sentence[3:5].add_label("ner", "LOC", 0.9, grounded=0.123)
+    page = page_of([sentence])
+    shown, absent = page.select("article li")
+    assert shown.select_one(".not-shown") is None
+    assert absent.select_one(".not-shown").text == "not in the picture (12%)"
+    assert "absent" in absent["class"]
+    assert "absent" in page.select_one('mark[data-entity="2"]')["class"]
+    assert [box["data-entity"] for box in page.select(".box")] == ["1"]
+    assert page.select_one(".legend thead").text == "typeentitieswith regionnot in the picture"
+    assert [cell.text for cell in page.select(".legend tbody td")] == ["1", "0", "1", "1", "1", "0"]
+
+
+def test_gold_boxes_are_drawn_and_compared(page_of: PageOf) -> None:
+    sentence = post("Kevin Durant enters Oracle Arena in Oakland with Steph", image=picture())
+    half, quarter = Region(0, 0, 0.5, 1.0), Region(0, 0, 0.5, 0.5)
+    sentence[0:2].add_label("predicted", "PER", region=half, grounded=0.9)
+    sentence[0:2].add_label("gold", "PER", regions=(Region(0.5, 0.5, 1, 1), quarter))
+    sentence[3:5].add_label("predicted", "LOC", region=half, grounded=0.9)
+    sentence[3:5].add_label("gold", "LOC", regions=())
+    sentence[6:7].add_label("predicted", "LOC", grounded=0.1)
+    sentence[6:7].add_label("gold", "LOC", regions=(quarter,))
+    sentence[8:9].add_label("gold", "PER", regions=(half,))
+    (card,) = page_of([sentence], label_type="predicted", gold_label_type="gold").select("article")
+    said = [[note.text for note in row.select(".gold")] for row in card.select("li")]
+    assert said == [
+        ["gold: IoU 0.50"],
+        ["gold: not in the picture"],
+        ["gold: in the picture"],
+        ["gold: in the picture"],
+    ]
+    boxes = [(box.get("data-entity"), edges(box)["bottom"]) for box in card.select(".gold-box")]
+    assert boxes == [("1", 100.0), ("1", 50.0), ("3", 50.0), (None, 100.0)]
+
+
+def test_a_map_lies_over_the_picture_until_asked_for_by_pointer_key_or_tick(page_of: PageOf) -> None:
+    sentence = post(image=picture())
+    relevance = np.zeros((3, 4))
+    relevance[0, 1] = 1.0
+    sentence[0:2].add_label("ner", "PER", 0.9, grounded=0.2, relevance=relevance)
+    sentence[3:5].add_label("ner", "LOC", 0.9)
+    page = page_of([sentence])
+    (heat,) = page.select(".picture img.heat")
+    opened = Image.open(io.BytesIO(base64.b64decode(heat["src"].partition("base64,")[2], validate=True)))
+    assert opened.size == (4, 3)
+    assert np.array_equal(np.asarray(opened.convert("RGBA"))[..., 3] > 0, relevance > 0)
+    (tick,) = page.select("input")
+    assert tick["type"] == "checkbox"
+    assert tick["data-shows"] == heat["data-entity"] == "1"
+    assert tick["aria-label"] == "Show Kevin Durant in the picture"
+    assert tick.find_parent("li")["data-entity"] == "1"
+    assert '[data-entity="1"]:is(:hover,:focus-within),[data-shows="1"]:checked' in page.style.text
+
+
+def test_maps_add_little_to_a_page(tmp_path: Path) -> None:
+    sizes = []
+    for relevance in ({}, {"relevance": np.random.default_rng(0).random((500, 500))}):
+        sentence = post(image=picture())
+        sentence[0:2].add_label("ner", "PER", 0.9, grounded=0.2, **relevance)
+        sizes.append(write_report([sentence], tmp_path / "report.html").stat().st_size)
+    assert 0 < sizes[1] - sizes[0] < 4096
 
 
 def test_gold_marks_have_an_icon_and_a_word(page_of: PageOf) -> None:
