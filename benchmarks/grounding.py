@@ -9,12 +9,9 @@ span-F1 of about 25.
 """
 
 import argparse
-import multiprocessing
 import resource
-import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -24,10 +21,10 @@ import flair
 import numpy as np
 import torch
 from flair.data import Sentence
-from flair.trainers import ModelTrainer
 
 from benchmarks.pointing import pointing
-from benchmarks.results import append_result, finished_results, mean_and_deviation
+from benchmarks.results import finished_results, mean_and_deviation
+from benchmarks.training import add_training_options, do_missing_runs, espvr_sizes, fine_tune, run_settings
 from flair_espvr import CaptionedTransformerEmbeddings, ImageRegionEmbeddings, MultimodalCorpus
 from flair_espvr.data.metadata import IMAGE, IMAGE_ID
 from flair_espvr.io.packaged import efficientnet_lite0_checkpoint, minilm_folder
@@ -78,7 +75,7 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
 )
 
 
-def run(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+def run(options: argparse.Namespace, *, configuration: str, seed: int) -> dict[str, Any]:
     """Train and test once, in a process that has done nothing else.
 
     Returns:
@@ -86,38 +83,22 @@ def run(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
         step with its share of evaluations, `predict`, milliseconds a post, `parameters`, millions without encoder, and
         `memory`, the most that the process had of the machine's, in MiB.
     """
-    configuration = CONFIGURATIONS[name]
+    chosen = CONFIGURATIONS[configuration]
     torch.set_num_threads(options.threads)
     flair.set_seed(seed)
     regions = regions_of(options)
     corpus = MultimodalCorpus(options.corpus, images=options.corpus / IMAGES)
-    if configuration.shuffled:
+    if chosen.shuffled:
         for split in (corpus.train, corpus.dev, corpus.test):
             shuffle_pictures(list(split), np.random.default_rng(seed))
-    kind = model_class(configuration.system)
-    sizes = {"window": options.window, "hidden_size": options.hidden_size, "num_layers": options.layers}
-    sizes["dropout"] = options.dropout
-    tagger = kind(
+    tagger = model_class(chosen.system)(
         CaptionedTransformerEmbeddings(options.encoder, fine_tune=True),
         corpus.make_label_dictionary("ner", add_unk=False),
         "ner",
         region_embeddings=regions,
-        **{**(sizes if configuration.system == "espvr" else {}), **configuration.model},
+        **{**(espvr_sizes(options) if chosen.system == "espvr" else {}), **chosen.model},
     )
-    start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        ModelTrainer(tagger, corpus).fine_tune(
-            folder,
-            learning_rate=options.learning_rate,
-            decoder_learning_rate=options.decoder_learning_rate,
-            mini_batch_size=options.batch_size,
-            max_epochs=options.epochs,
-            save_final_model=False,
-            create_file_logs=False,
-            create_loss_file=False,
-        )
-    steps = options.epochs * -(-len(list(corpus.train)) // options.batch_size)
-    step = (time.perf_counter() - start) / steps
+    step = fine_tune(tagger, corpus, options)
     score = tagger.evaluate(corpus.test, gold_label_type="ner", mini_batch_size=options.batch_size).main_score
     posts = list(corpus.test)
     start = time.perf_counter()
@@ -129,7 +110,7 @@ def run(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in tagger.network.parameters()) / 1e6,
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
-    points = configuration.system == "espvr"
+    points = chosen.system == "espvr"
     return result | (pointing(tagger, posts, read_boxes(options.corpus)) if points else {})
 
 
@@ -191,20 +172,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_scenes(options.corpus, train=options.train, test=options.test, typed_share=options.typed_share)
     corpus = MultimodalCorpus(options.corpus, images=options.corpus / IMAGES)
     encode_images(list(corpus.get_all_sentences()), regions_of(options))
-    runs_apart = ("cache", "corpus", "seeds", "configurations", "encoder", "checkpoint")
-    settings = {name: value for name, value in vars(options).items() if name not in runs_apart}
-    settings |= {name: Path(getattr(options, name)).name for name in ("encoder", "checkpoint")}
+    settings = run_settings(options, apart=["corpus"])
     results = options.cache / RESULTS
-    for seed in options.seeds:
-        for name in options.configurations:
-            wanted = {"configuration": name, "seed": seed}
-            if any(wanted.items() <= row.items() for row in finished_results(results, settings)):
-                continue
-            start = time.monotonic()
-            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-                row = {**wanted, **process.submit(run, name, seed, options).result()}
-            row["seconds"] = round(time.monotonic() - start)
-            append_result(results, row, settings)
+    wanted = [{"configuration": name, "seed": seed} for seed in options.seeds for name in options.configurations]
+    do_missing_runs(results, settings, wanted, run, options)
     print(table(finished_results(results, settings)))
 
 
@@ -212,7 +183,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
     add("cache", type=Path, help="folder for the corpus, the region store and the results")
-    add("--seeds", type=int, nargs="+", default=[1, 2, 3])
     add(
         "--configurations",
         nargs="+",
@@ -221,22 +191,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=", ".join(CONFIGURATIONS),
     )
-    add("--epochs", type=int, default=6)
     add("--train", type=int, default=1200, metavar="POSTS")
     add("--test", type=int, default=200, metavar="POSTS")
     add("--typed-share", type=float, default=0.0, metavar="SHARE", help="posts with a second, well-known name")
     add("--backbone", default="tf_efficientnet_lite0", help="timm model")
     add("--checkpoint", help="its weights; by default those of EfficientNet-Lite0 in the `offline` extra")
     add("--image-size", type=int, default=384, metavar="PIXELS")
-    add("--encoder", help="a folder or a hub name; MiniLM-L6 of the `offline` extra by default")
-    add("--window", type=int, default=6, metavar="REGIONS")
-    add("--hidden-size", type=int, default=256)
-    add("--layers", type=int, default=1, help="self-attention layers over the words")
-    add("--dropout", type=float, default=0.2)
-    add("--threads", type=int, default=torch.get_num_threads(), help="of the processor, a run")
-    add("--batch-size", type=int, default=16)
-    add("--learning-rate", type=float, default=5e-5, help="of the text encoder")
-    add("--decoder-learning-rate", type=float, default=5e-4, help="of everything else")
+    add_training_options(parser)
     return parser
 
 

@@ -73,8 +73,8 @@ class Card:
     @property
     def to_show(self) -> set[int | None]:
         """The numbers of the entities of which there is something to show in the picture."""
-        shown = [*self.boxes, *self.heats]
-        return {item.entity.number for item in shown} | {entity.number for entity, _ in self.gold_boxes} - {None}
+        shown = [box.entity for box in self.boxes] + [heat.entity for heat in self.heats]
+        return {entity.number for entity in [*shown, *(entity for entity, _ in self.gold_boxes)]} - {None}
 
 
 def make_card(sentence: Sentence, label_type: str, gold_label_type: str | None = None) -> Card:

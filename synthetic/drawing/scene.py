@@ -141,7 +141,7 @@ def _subject(drawing: Drawing, rng: np.random.Generator, side: int) -> Image.Ima
 
 def _subject_of(entity_type: str, rng: np.random.Generator, side: int, area: tuple[float, float]) -> Image.Image:
     """A drawing of this type whose outline covers a part within `area` of a picture `side` pixels wide and high."""
-    part = math.exp(rng.uniform(*map(math.log, area)))
+    part = math.exp(rng.uniform(math.log(area[0]), math.log(area[1])))
     subject = _subject(pick(rng, DRAWINGS[entity_type]), rng, math.ceil(side * min(1.0, 1.5 * math.sqrt(part))))
     scale = min(side * math.sqrt(part / (subject.width * subject.height)), side / max(subject.size))
     width, height = (max(1, round(scale * length)) for length in subject.size)
