@@ -1,5 +1,6 @@
 """A tagger that says where: its head, what it learns from gold regions, and what it answers."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,10 +11,13 @@ from torch import Tensor
 from flair_espvr.models.gold_regions import gold_regions
 from flair_espvr.models.stored_tagger import StoredTagger
 from flair_espvr.nn.config import ModelConfig
+from flair_espvr.nn.grounding.fitting import KnownPlaces, fit_calibration
 from flair_espvr.nn.grounding.head import GroundingHead
-from flair_espvr.nn.grounding.reading import Grounding
+from flair_espvr.nn.grounding.reading import Evidence, Grounding
 from flair_espvr.nn.layers.spans import Spans
 from flair_espvr.nn.network import NetworkOutput
+
+log = logging.getLogger("flair.espvr.models")
 
 
 class GroundedTagger(StoredTagger):
@@ -56,6 +60,30 @@ class GroundedTagger(StoredTagger):
         if self.grounding is None or images is None:
             return None
         return self.grounding.answer(self.network.mentions(inputs["words"], output, spans), images)
+
+    def _known_places(
+        self, sentences: Sequence[Sentence], inputs: Mapping[str, Any], output: NetworkOutput
+    ) -> list[KnownPlaces]:
+        """What speaks for the places of those entities whose places are known."""
+        images, gold = inputs["images"], gold_regions(sentences, self.label_type)
+        if self.grounding is None or images is None or gold is None:
+            return []
+        evidence = self.grounding.evidence(self.network.mentions(inputs["words"], output, gold.spans), images)
+        if evidence is None:
+            return []
+        known = gold.spans.mask & images.present[:, None]
+        presence = None if evidence.presence is None else evidence.presence[known]
+        return [
+            KnownPlaces(Evidence(evidence.logits[known], presence, evidence.grid), gold.boxes[known], gold.mask[known])
+        ]
+
+    def _calibrate_grounding(self, known: Sequence[KnownPlaces]) -> None:
+        if self.grounding is None or not any(len(part.mask) for part in known):
+            return
+        self.grounding.calibration = fit_calibration(known)
+        log.info(
+            "Regions, fitted to %d entities: %s", sum(len(part.mask) for part in known), self.grounding.calibration
+        )
 
     def _total_loss(self, losses: Mapping[str, Tensor], posts: int) -> Tensor:
         """The weighted sum over terms and posts, ()."""

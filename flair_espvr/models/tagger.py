@@ -319,7 +319,10 @@ class MultimodalTagger(GroundedTagger):
 
         A trained tagger is too sure of itself. One number, the temperature, divides all scores of the tag CRF where
         posteriors are computed, and is set to where the gold tags of these posts are most probable. What is found stays
-        the same, only its scores change. The number is kept in the model's files; more training puts it out of date.
+        the same, only its scores change. Where the posts have gold regions, `grounding.calibration` is set as well: how
+        large a rectangle is answered, and from what probability of being shown on, so that most answers are right, and
+        that probability and the region's, so that they come true. All this is kept in the model's files; more training
+        puts it out of date.
 
         Args:
             sentences: Such posts, `corpus.dev` for instance; some hundred entities are enough.
@@ -335,12 +338,15 @@ class MultimodalTagger(GroundedTagger):
         posts = [post for batch in batches for post in batch]
         if not any(post.get_labels(self.label_type) for post in posts):
             raise ConfigurationError(f"calibrate: none of the {len(posts)} posts has a {self.label_type!r} label")
-        measured = []
+        measured, known = [], []
         with torch.no_grad(), evaluating(self):
             for batch in batches:
-                output, _ = self(batch)
+                inputs = self.network_inputs(batch, keep_embeddings=False, tags=None)
+                output = self.network(**inputs)
                 measured.append((output.emissions, self._gold_tags(batch), output.mask))
+                known += self._known_places(batch, inputs, output)
         self.network.tag_crf.fit_temperature(measured)
+        self._calibrate_grounding(known)
         return self.network.tag_crf.temperature
 
     def get_used_tokens(

@@ -8,8 +8,8 @@ import pytest
 import torch
 from flair.data import Corpus, Sentence
 
-from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger
-from flair_espvr.errors import ConfigurationError
+from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, Region
+from flair_espvr.errors import ConfigurationError, UnsafeModelError
 
 Build = Callable[..., ESPVRTagger]
 
@@ -108,3 +108,51 @@ def test_posts_without_labels_are_refused(build: Build, posts_without: list[Sent
 def test_other_numbers_are_refused(build: Build, temperature: float) -> None:
     with pytest.raises(ConfigurationError, match="score_temperature"):
         build(score_temperature=temperature)
+
+
+def stated(posts: list[Sentence]) -> list[Sentence]:
+    """Where pictures show their entities, here at random: every second one not at all."""
+    spans = [span for post in posts for span in post.get_spans("ner")]
+    for number, span in enumerate(spans):
+        label = span.get_label("ner")
+        label.metadata["regions"] = (Region(0.0, 0.0, 0.5, 1.0),) if number % 2 else ()
+    return posts
+
+
+@pytest.mark.parametrize("exported", [False, True])
+@pytest.mark.parametrize("learned", [False, True])
+def test_gold_regions_say_how_regions_are_read(
+    build: Build, posts: list[Sentence], tmp_path: Path, learned: bool, exported: bool
+) -> None:
+    tagger = build()
+    if learned:
+        tagger.train()
+        tagger.forward_loss(stated(posts))
+        tagger.eval()
+    before = tagger.grounding.calibration
+    tagger.calibrate(stated(posts), mini_batch_size=3)
+    calibration = tagger.grounding.calibration
+    assert calibration.tells_presence
+    assert calibration != before
+    tagger.predict(posts, label_name="found")
+    said = [(label.value, label.metadata) for post in posts for label in post.get_labels("found")]
+    assert said
+    if exported:
+        tagger.save_pretrained(tmp_path / "model", include_backbone=True)
+        loaded = ESPVRTagger.from_pretrained(tmp_path / "model")
+    else:
+        tagger.save(tmp_path / "model.pt")
+        loaded = ESPVRTagger.load(tmp_path / "model.pt")
+    assert loaded.grounding.calibration == calibration
+    assert loaded.grounding.learned is learned
+
+
+def test_a_file_with_other_numbers_is_damaged(build: Build, tmp_path: Path) -> None:
+    tagger = build()
+    tagger.save(tmp_path / "model.pt")
+    state = torch.load(tmp_path / "model.pt")
+    for number in (math.nan, 1e9):
+        state["state_dict"]["grounding._extra_state"][1] = number
+        torch.save(state, tmp_path / "model.pt")
+        with pytest.raises(UnsafeModelError, match="damaged"):
+            ESPVRTagger.load(tmp_path / "model.pt")

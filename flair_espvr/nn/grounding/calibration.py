@@ -40,14 +40,15 @@ class GroundingCalibration:
         threshold: How probable it has to be that the image shows an entity for a region to be answered.
         grounded: For the probability that the image shows it.
         region: For the probability that an answered region is right.
-        fitted: Whether development posts have said all this.
+        tells_presence: Whether it was fitted to entities that are shown and others that are not: then an attention too
+            may be asked whether the image shows one.
     """
 
     offset: float = 0.0
     threshold: float = 0.5
     grounded: Platt = Platt()
     region: Platt = Platt()
-    fitted: bool = False
+    tells_presence: bool = False
 
     def __post_init__(self) -> None:
         """Check the bounds.
@@ -62,7 +63,7 @@ class GroundingCalibration:
 
     def numbers(self) -> list[float]:
         """All fields, for a file."""
-        return [self.offset, self.threshold, *astuple(self.grounded), *astuple(self.region), float(self.fitted)]
+        return [self.offset, self.threshold, *astuple(self.grounded), *astuple(self.region), float(self.tells_presence)]
 
     @classmethod
     def of_numbers(cls, numbers: Sequence[float]) -> Self:
@@ -71,8 +72,8 @@ class GroundingCalibration:
         Raises:
             ValueError: They are not those of one.
         """
-        offset, threshold, *platt, fitted = numbers
-        return cls(offset, threshold, Platt(*platt[:2]), Platt(*platt[2:]), bool(fitted))
+        offset, threshold, *platt, tells_presence = numbers
+        return cls(offset, threshold, Platt(*platt[:2]), Platt(*platt[2:]), bool(tells_presence))
 
 
 def fit_platt(logits: Sequence[float], right: Sequence[bool]) -> Platt:

@@ -79,7 +79,7 @@ def read_evidence(evidence: Evidence, calibration: GroundingCalibration) -> Grou
     grounded_logit = score_logit if presence is None else presence
     grounded = calibration.grounded(grounded_logit)
     shown = grounded >= calibration.threshold
-    if presence is None and not calibration.fitted:
+    if presence is None and not calibration.tells_presence:
         grounded, shown = torch.full_like(grounded, torch.nan), torch.ones_like(shown)
     return Grounding(
         places=places,

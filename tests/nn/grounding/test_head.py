@@ -143,7 +143,7 @@ def test_the_state_says_what_was_learned_and_files_of_before_load() -> None:
     trained, fresh = head(), head()
     trained.losses(*batch(), gold())
     assert trained.learned
-    trained.calibration = GroundingCalibration(0.5, 0.3, Platt(2.0, -1.0), Platt(0.5, 0.25), fitted=True)
+    trained.calibration = GroundingCalibration(0.5, 0.3, Platt(2.0, -1.0), Platt(0.5, 0.25), tells_presence=True)
     fresh.load_state_dict(trained.state_dict())
     assert (fresh.learned, fresh.calibration) == (True, trained.calibration)
     before = {name: value.clone() for name, value in fresh.named_parameters()}
