@@ -95,7 +95,7 @@ __all__ = [
 
 
 # Flair takes seconds, and `flair-espvr --help` needs none of it.
-__getattr__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
 
 if "flair" in sys.modules:
     # Flair finds models and embeddings by their class: where it is in use, ours must be known to it from the start.

@@ -24,6 +24,7 @@ def test_the_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixt
 
 
 def test_every_public_name_is_there() -> None:
+    assert set(flair_espvr.__all__) <= set(dir(flair_espvr))
     for name in flair_espvr.__all__:
         assert getattr(flair_espvr, name).__name__ == name
 

@@ -99,7 +99,7 @@ def caption_images(
         progress: show a bar.
 
     Returns:
-        the reason for each picture that has no caption now, by image id: it cannot be read, nothing was said about it,
+        the reason for each picture that has no caption now, by image id; it cannot be read, nothing was said about it,
         or its id cannot be a line's first column.
 
     Raises:

@@ -102,7 +102,7 @@ class Captioner:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides what the captions are, as JSON values: the header of a captions file.
+        """What decides what the captions are, as JSON values; the header of a captions file.
 
         A model in a folder is named by the folder's last part and, as `revision`, by a hash of its files.
         """

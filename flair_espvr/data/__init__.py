@@ -70,4 +70,4 @@ __all__ = [
     "write_posts",
 ]
 
-__getattr__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

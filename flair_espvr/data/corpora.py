@@ -23,10 +23,10 @@ from flair_espvr.images.folder import ImageFolder
 log = logging.getLogger("flair.espvr.data")
 
 Place = str | Path | Literal[False] | None
-"""Where something is: `None` for what the folder of posts brings along, `False` for nothing."""
+"""Where something is; `None` for what the folder of posts brings along, `False` for nothing."""
 
 FileName = str | Sequence[str] | None
-"""The file of a split: its name, several of which the first that is there counts, or `None` for no such split."""
+"""The file of a split, by its name, several of which the first that is there counts, or `None` for no such split."""
 
 
 @dataclass(frozen=True)

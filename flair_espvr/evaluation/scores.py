@@ -67,7 +67,7 @@ class Scores:
 
     @property
     def micro(self) -> Score:
-        """The score over all entities of all types: the one that papers call F1."""
+        """The score over all entities of all types, the one that papers call F1."""
         counts = self.types.values()
         return Score(sum(s.gold for s in counts), sum(s.predicted for s in counts), sum(s.correct for s in counts))
 

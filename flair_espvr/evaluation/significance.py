@@ -16,7 +16,7 @@ from flair_espvr.data.bio import EntitySpan
 from flair_espvr.errors import ConfigurationError
 
 PostCounts = NDArray[np.int64]
-"""Shape (N, 3): the gold, predicted and correct entities of each of N posts. The sum of two arrays is two seeds."""
+"""Shape (N, 3), the gold, predicted and correct entities of each of N posts. The sum of two arrays is two seeds."""
 
 _CHUNK_CELLS = 1 << 22
 _CONFIDENCE = 0.95

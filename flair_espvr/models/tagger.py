@@ -329,7 +329,7 @@ class MultimodalTagger(GroundedTagger):
             mini_batch_size: Sentences per forward pass.
 
         Returns:
-            The temperature: above 1 where the scores were too high.
+            The temperature, above 1 where the scores were too high.
 
         Raises:
             ConfigurationError: No post has a label of this tagger's `label_type`.

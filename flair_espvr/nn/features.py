@@ -25,7 +25,7 @@ class ImageFeatures:
 
     @property
     def mask(self) -> Tensor:
-        """Regions that exist, (B, R) bool: all those of an image."""
+        """Regions that exist, (B, R) bool; all those of an image."""
         return self.present[:, None].expand(self.regions.shape[:2])
 
 

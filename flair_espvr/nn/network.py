@@ -89,7 +89,7 @@ class Network(torch.nn.Module, ABC, Generic[Output]):
             tags: (B, T) gold tag ids, "O" on padding.
 
         Returns:
-            For each term either one loss for each post, (B,), or the batch's mean over its posts, (): terms that
+            For each term either one loss for each post, (B,), or the batch's mean over its posts, (); terms that
             compare the posts of a batch are of the second kind.
         """
         return {"tags": self.tag_crf.loss(output.emissions, tags, output.mask)}

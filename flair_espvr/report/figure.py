@@ -38,7 +38,7 @@ def entity_figure(sentence: Sentence, *, label_type: str = "ner", gold_label_typ
         gold_label_type: Where the gold labels are; without it, gold boxes are those of the labels themselves.
 
     Returns:
-        A figure that belongs to no window: `figure.savefig(path)`, or the value of a notebook's cell.
+        A figure that belongs to no window, for `figure.savefig(path)`, or the value of a notebook's cell.
 
     Raises:
         ConfigurationError: The sentence has no picture.

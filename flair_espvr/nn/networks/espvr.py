@@ -177,7 +177,7 @@ class ESPVRNetwork(Network[ESPVROutput]):
             images: The batch's images.
 
         Returns:
-            One row per entity, post by post: B * M rows of one entity each.
+            One row per entity, post by post, B * M rows of one entity each.
 
         Raises:
             ValueError: If the output has no regions.

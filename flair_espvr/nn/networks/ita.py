@@ -26,7 +26,7 @@ class ITAConfig(ModelConfig):
     """On whole word vectors."""
 
     alignment_temperature: PositiveFloat = 2.0
-    """Tau: 2 on Twitter-2017, 4 on Twitter-2015 and SNAP."""
+    """Tau, 2 on Twitter-2017, 4 on Twitter-2015 and SNAP."""
 
     alignment_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     """What the alignment counts; the loss with contexts counts the rest, that of the text alone 1."""
@@ -63,7 +63,7 @@ class ITANetwork(Network[ITAOutput]):
 
     @property
     def loss_weights(self) -> Mapping[str, float]:
-        """As released: half of the loss with contexts, half of the alignment, and the text's own loss whole."""
+        """Half of the loss with contexts, half of the alignment, and the text's own loss whole, as released."""
         share = self.config.alignment_share
         return {"tags": 1 - share, "text_tags": 1.0, "alignment": share}
 

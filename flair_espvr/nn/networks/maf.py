@@ -31,13 +31,13 @@ class MAFConfig(ModelConfig):
     """Posts of a training batch that are shown another's image, but no more than a quarter of those with images."""
 
     alignment_temperature: PositiveFloat = 0.179
-    """Tau: what cosines are divided by in the alignment."""
+    """Tau, what cosines are divided by in the alignment."""
 
     text_to_image: Annotated[float, Field(ge=0, le=1)] = 0.7
     """What the direction from text to image counts in the alignment; the other counts the rest."""
 
     tag_loss_weight: Annotated[float, Field(ge=0, le=1)] = 0.62
-    """Lambda: what the tag CRF's loss counts; matching and alignment count the rest each."""
+    """Lambda, what the tag CRF's loss counts; matching and alignment count the rest each."""
 
 
 @dataclass(frozen=True)

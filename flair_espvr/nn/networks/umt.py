@@ -31,7 +31,7 @@ class UMTConfig(ModelConfig):
     """Share of the span emissions in those of the tag CRF."""
 
     span_loss_weight: Weight = 0.5
-    """Beta: what the span CRF's loss counts beside the tag CRF's."""
+    """Beta, what the span CRF's loss counts beside the tag CRF's."""
 
 
 @dataclass(frozen=True)

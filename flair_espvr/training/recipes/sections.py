@@ -14,10 +14,10 @@ from flair_espvr.data.formats.detect import CORPUS_FILES, JSONL_FILES
 from flair_espvr.nn.config import NaturalNumber, PositiveFloat, PositiveInt, Share
 
 Place = Path | Literal[False] | None
-"""Where something is: null for what the folder of posts brings along, false for nothing."""
+"""Where something is; null for what the folder of posts brings along, false for nothing."""
 
 FileNames = str | tuple[str, ...] | None
-"""The file of a split: its name, several of which the first that is there counts, or null for no such split."""
+"""The file of a split, by its name, several of which the first that is there counts, or null for no such split."""
 
 
 class Section(BaseModel):
