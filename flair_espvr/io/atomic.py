@@ -3,6 +3,7 @@
 One rule for outputs: a link is followed, what is replaced keeps its mode, and a device or a pipe is written through.
 """
 
+import glob
 import os
 import shutil
 import stat
@@ -70,7 +71,8 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """An empty folder that takes the place of `path` as a whole, and only when the block ends without an error.
 
     An older folder of that name stays as it was until then, and is removed after. Between two renames no folder of that
-    name is there, but never half of one; a kill at that moment leaves the old folder beside, whole, as `.NAME.*.old`.
+    name is there, but never half of one; a kill at that moment leaves the old folder beside, whole, as `.NAME.*.old`,
+    from where the next call takes it back.
 
     Args:
         path: the folder to make; the one above it must exist.
@@ -79,6 +81,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         OSError: the folder above is missing or not writable, or the disk is full.
     """
     path = Path(path).resolve()
+    _recover(path)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
     try:
         yield temporary
@@ -106,9 +109,22 @@ def _exchange(new: Path, path: Path) -> None:
         new.rename(path)
         return
     old = new.with_suffix(".old")
-    path.rename(old)
-    new.rename(path)
-    old.rename(new)
+    try:
+        path.rename(old)
+        new.rename(path)
+        old.rename(new)
+    except BaseException:  # Ctrl-C among them
+        _recover(path)
+        raise
+
+
+def _recover(path: Path) -> None:
+    """Gives a folder that an exchange has left beside its name back; one that has been replaced is removed."""
+    for old in path.parent.glob(f".{glob.escape(path.name)}.*.old"):
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.rename(path)
 
 
 def _umask() -> int:

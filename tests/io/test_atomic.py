@@ -153,3 +153,39 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "result").iterdir()) == [str(part) for part in range(PARTS)]
     assert [path.name for path in tmp_path.iterdir()] == ["result"]
     assert (tmp_path / "result").stat().st_mode & 0o777 == 0o777 & ~files._umask()
+
+
+def test_what_a_kill_between_the_renames_left_is_taken_back_or_removed(tmp_path: Path) -> None:
+    left = tmp_path / ".result.x1.old"
+    left.mkdir()
+    (left / "old").touch()
+    with atomic_folder(tmp_path / "result") as folder:
+        assert (tmp_path / "result" / "old").exists()
+        (folder / "new").touch()
+    (tmp_path / "result").rename(left)
+    (tmp_path / "result").mkdir()
+    with atomic_folder(tmp_path / "result") as folder:
+        (folder / "new").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]
+    assert [path.name for path in (tmp_path / "result").iterdir()] == ["new"]
+
+
+@pytest.mark.parametrize("after", [1, 2])
+def test_ctrl_c_between_the_renames_of_a_folder_leaves_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    (tmp_path / "result").mkdir()
+    (tmp_path / "result" / "old").touch()
+    rename, calls = Path.rename, iter(range(1, 10))
+
+    def interrupted(self: Path, target: Path) -> Path:
+        moved = rename(self, target)
+        if next(calls) == after:
+            raise KeyboardInterrupt
+        return moved
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), atomic_folder(tmp_path / "result") as folder:
+        (folder / "new").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]
+    assert [path.name for path in (tmp_path / "result").iterdir()] == ["old" if after == 1 else "new"]
