@@ -16,7 +16,7 @@ def key_or_error(path: Path) -> bytes | BadImageError:
     try:
         return content_key(image_bytes(path))
     except BadImageError as error:
-        return error
+        return _bare(error)
 
 
 def key_and_pixels_or_error(path: Path, image_size: int) -> tuple[bytes, np.ndarray] | BadImageError:
@@ -28,7 +28,12 @@ def key_and_pixels_or_error(path: Path, image_size: int) -> tuple[bytes, np.ndar
         content = image_bytes(path)
         return content_key(content), squashed_pixels(content, image_size)
     except BadImageError as error:
-        return error
+        return _bare(error)
+
+
+def _bare(error: BadImageError) -> BadImageError:
+    """The error without the frames that it came through, which hold on to the file's bytes and pixels."""
+    return BadImageError(error.source, error.reason)
 
 
 def crashed(path: Path) -> BadImageError:
