@@ -6,7 +6,7 @@ from flair.data import Sentence
 from flair.embeddings import TokenEmbeddings
 from torch.utils.data import Dataset
 
-from flair_espvr.embeddings.text.word_vectors import BatchEmbeddings
+from flair_espvr.embeddings.text.word_vectors import BatchEmbeddings, panics_explained
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.flair_compat import iter_dataset
 
@@ -69,6 +69,7 @@ def sentence_batches(
         return [sentences] if sentences else []
     if isinstance(embeddings, BatchEmbeddings):
         # The encoder cuts what is too long for it; the layers after it read every word.
-        lengths = list(map(max, embeddings.input_lengths(sentences), lengths))
+        with panics_explained():
+            lengths = list(map(max, embeddings.input_lengths(sentences), lengths))
     places = batches_by_length(lengths, mini_batch_size=mini_batch_size, max_tokens=max_tokens)
     return [[sentences[place] for place in batch] for batch in places]

@@ -12,7 +12,6 @@ from typing_extensions import Self
 from flair_espvr.embeddings.image.regions import ImageRegionEmbeddings
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
 from flair_espvr.models.bio_tags import BioTags
-from flair_espvr.models.files.allocation_limit import Allowance
 from flair_espvr.models.files.checkpoint import (
     check_format,
     damage_explained,
@@ -26,6 +25,7 @@ from flair_espvr.models.files.embedding_state import rebuild
 from flair_espvr.models.files.export import push, read_pretrained, write_pretrained
 from flair_espvr.models.files.model_card import ModelFacts
 from flair_espvr.models.registry import model_of_class
+from flair_espvr.nn.allowance import Allowance
 from flair_espvr.nn.config import ModelConfig
 
 
@@ -141,7 +141,7 @@ class StoredTagger(Classifier[Sentence]):
 
     @classmethod
     def _init_model_with_state_dict(cls, state: dict[str, Any], **kwargs: Any) -> Self:
-        with Allowance(state["state_dict"]):
+        with Allowance.for_weights(state["state_dict"].values()):
             region_embeddings = None
             if state.get("region_embeddings"):
                 region_embeddings = rebuild(from_plain(state["region_embeddings"]))
@@ -151,7 +151,7 @@ class StoredTagger(Classifier[Sentence]):
                 state,
                 embeddings=rebuild(from_plain(state["embeddings"])),
                 label_dictionary=from_plain(state["label_dictionary"]),
-                label_type=state["label_type"],
+                label_type=str(state["label_type"]),
                 region_embeddings=region_embeddings,
                 **{**cls.config_class.meant_before, **state["hyperparameters"]},
                 **kwargs,
@@ -159,6 +159,7 @@ class StoredTagger(Classifier[Sentence]):
         own = model.state_dict()
         for name, tensor in state["state_dict"].items():
             real = tensor.is_floating_point() or name not in own or not own[name].is_floating_point()
-            if not real or not tensor.isfinite().all():
+            # One value that is not finite makes the sum so; the sum alone takes no memory, and may overflow.
+            if not real or not (tensor.sum().isfinite() or tensor.isfinite().all()):
                 raise UnsafeModelError(f"the model file is damaged: its weight {name!r:.100} is not finite numbers")
         return model

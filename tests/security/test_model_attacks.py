@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 import torch
+from flair.data import Sentence
 from flair.embeddings.base import load_embeddings
+from PIL import Image
 from transformers import BertConfig
 
 from flair_espvr import ESPVRTagger
 from flair_espvr.errors import UnsafeModelError
-from flair_espvr.models.files.allocation_limit import Allowance
 from flair_espvr.models.files.checkpoint import read_checkpoint
+from flair_espvr.nn.allowance import Allowance
 
 MODEL = "model file"
 
@@ -226,8 +228,113 @@ def test_weights_that_are_not_finite_numbers(state: dict[str, Any], tmp_path: Pa
 
 def test_views_do_not_raise_the_allowance() -> None:
     views = {"a": torch.zeros(1).expand(10**6, 10**6), "b": torch.zeros(100)[:1]}
-    with pytest.raises(UnsafeModelError, match="far larger"), Allowance(views):
+    with pytest.raises(UnsafeModelError, match="far larger"), Allowance.for_weights(views.values()):
         torch.zeros(10**8)
+
+
+def test_operators_without_a_device_are_counted() -> None:
+    column = torch.zeros(10**6, 1)
+    with pytest.raises(UnsafeModelError, match="far larger"), Allowance.for_weights([]):
+        column * column.T
+
+
+def test_new_weights_of_a_file_are_not_drawn_and_others_are() -> None:
+    with Allowance.for_weights([torch.zeros(100)]):
+        before = torch.random.get_rng_state()
+        torch.nn.Linear(10, 10)
+        assert torch.equal(torch.random.get_rng_state(), before)
+    with Allowance(1_000_000, 100):
+        assert torch.nn.Linear(10, 10).weight.std() > 0.1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"layers": ",".join(["-1"] * 1_000_000)},
+        {"layers": "-999"},
+        {"max_caption_tokens": -1},
+        {"max_caption_tokens": "1"},
+    ],
+    ids=["a million layers", "a layer that is none", "fewer tokens than none", "tokens that are no number"],
+)
+def test_parameters_of_embeddings_out_of_bounds(
+    state: dict[str, Any], tmp_path: Path, refused: Any, change: dict[str, Any]
+) -> None:
+    state["embeddings"].update(change)
+    ((name, value),) = change.items()
+    with refused(MODEL, f"embeddings with `{name}` = `{value!r:.20}`", UnsafeModelError):
+        ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
+
+
+def with_tokenizer(state: dict[str, Any], *, settings: Any = None, tokenizer: Any = None) -> None:
+    """Changes values in the two files of a state's tokenizer."""
+    with zipfile.ZipFile(io.BytesIO(state["embeddings"]["tokenizer_data"]["bytes"])) as files:
+        contents = {name: files.read(name) for name in files.namelist()}
+    for name, changes in (("tokenizer_config.json", settings), ("tokenizer.json", tokenizer)):
+        contents[name] = json.dumps({**json.loads(contents[name]), **(changes or {})}).encode()
+    state["embeddings"]["tokenizer_data"] = archive(contents)
+
+
+def test_padding_every_post_to_half_a_billion_tokens(state: dict[str, Any], tmp_path: Path, refused: Any) -> None:
+    with_tokenizer(state, settings={"model_max_length": 500_000_000})
+    state["embeddings"]["force_max_length"] = True
+    with refused(MODEL, "`force_max_length` to 500,000,000 tokens", UnsafeModelError, "force_max_length"):
+        ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
+
+
+def test_a_template_that_repeats_the_post(state: dict[str, Any], tmp_path: Path, refused: Any) -> None:
+    post, caption = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")
+    template = {"type": "TemplateProcessing", "single": [post] * 3000, "pair": [post, caption], "special_tokens": {}}
+    with_tokenizer(state, tokenizer={"post_processor": template})
+    with refused(MODEL, "tokenizer that repeats each post 3,000 times", UnsafeModelError, "template"):
+        ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
+
+
+def test_a_regular_expression_that_panics(state: dict[str, Any], tmp_path: Path, refused: Any) -> None:
+    with_tokenizer(state, tokenizer={"normalizer": {"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": "x"}})
+    tagger = ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
+    with refused(MODEL, "tokenizer with a regular expression that panics at a post", UnsafeModelError, "tokenizer"):
+        tagger.predict(Sentence("a" * 50 + "b"))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"tokenizer_class": "MarianTokenizer", "vocab": "/dev/zero", "source_spm": "/dev/zero"},
+        {"tokenizer_class": "BertJapaneseTokenizer", "mecab_kwargs": {"mecab_option": "-r /dev/zero"}},
+        {"tokenizer_class": "RagTokenizer"},
+        {"tokenizer_class": "BertTokenizerFastFast"},
+    ],
+    ids=lambda settings: settings["tokenizer_class"],
+)
+def test_tokenizers_that_are_not_fast(
+    state: dict[str, Any], tmp_path: Path, refused: Any, settings: dict[str, Any]
+) -> None:
+    with_tokenizer(state, settings=settings)
+    with refused(MODEL, f"tokenizer of the class `{settings['tokenizer_class']}`", UnsafeModelError, "no fast"):
+        ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
+
+
+def test_settings_of_a_tokenizer_that_are_not_known_do_not_reach_it(state: dict[str, Any], tmp_path: Path) -> None:
+    asked = ("vocab", "vocab_file", "tokenizer_file", "source_spm", "gguf_file", "auto_map", "chat_template")
+    with_tokenizer(state, settings=dict.fromkeys(asked, "/dev/zero") | {"fast_tokenizer_files": ["/dev/zero"]})
+    embeddings: Any = ESPVRTagger.load(saved(state, tmp_path / "evil.pt")).embeddings
+    assert "/dev/zero" not in json.dumps(embeddings.tokenizer.init_kwargs, default=str)
+
+
+def test_a_picture_squashed_to_a_square_beyond_all_memory(state: dict[str, Any], tmp_path: Path, refused: Any) -> None:
+    state["region_embeddings"]["header"]["image_size"] = 10**6
+    with refused(MODEL, "pictures of 1,000,000 pixels a side", UnsafeModelError, "1,000,000"):
+        ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
+
+
+def test_a_backbone_beyond_all_memory(state: dict[str, Any], tmp_path: Path, refused: Any) -> None:
+    state["region_embeddings"]["model_arguments"] = {"embed_dim": 12_288}
+    tagger = ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
+    sentence = Sentence("Kevin plays")
+    sentence.add_metadata("image", Image.new("RGB", (8, 8)))
+    with refused(MODEL, "backbone with an `embed_dim` of 12,288", UnsafeModelError, "far larger"):
+        tagger.predict(sentence)
 
 
 @pytest.mark.parametrize(
@@ -237,6 +344,8 @@ def test_views_do_not_raise_the_allowance() -> None:
         ("attn_implementation", "flash_attention_2"),
         ("attn_implementation", {"": "sdpa", "text_config": "flex_attention"}),
         ("model_type", "mamba"),
+        ("model_type", "roformer"),
+        ("model_type", "xlm"),
         ("model_type", "timm_wrapper"),
         ("model_type", "encoder-decoder"),
         ("model_type", "no such model"),

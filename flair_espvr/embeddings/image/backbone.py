@@ -6,6 +6,7 @@ Axis letters: B pictures, S pixels a side, H and W rows and columns of the grid,
 import difflib
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +18,7 @@ from flair_espvr.embeddings.image.cpu_batching import images_at_once
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.images.store.header import RegionHeader
 from flair_espvr.io.thread_lock import ThreadLock
+from flair_espvr.nn.allowance import Allowance
 
 _OURS = {
     "num_classes": "features are taken before the classifier",
@@ -34,6 +36,9 @@ _SUPPORTED = (
     "Supported are timm models whose forward_features gives a grid (Swin and other NHWC models, CNNs) "
     "or a sequence of prefix tokens and patches in row-major order (ViT, DeiT, EVA, DINOv2)"
 )
+
+_MOST_BYTES, _MOST_TENSORS = 8 * 1024**3, 100_000
+"""How large arguments, which may be a file's, can make a model; a name alone may mean the largest that timm knows."""
 
 _preparing = ThreadLock()
 """Held while a model moves or is measured, which no other thread may see half done."""
@@ -80,6 +85,7 @@ class Backbone:
         Raises:
             ConfigurationError: no such model, weights that cannot be fetched or do not fit, an `image_size` that the
                 model's cells do not tile, or features that are no grid.
+            UnsafeModelError: `model_arguments` make a model of more than 8 GiB.
         """
         import timm  # takes seconds, and nothing needs it where all features are in a store
 
@@ -95,7 +101,8 @@ class Backbone:
         if image_size is not None and timm.get_pretrained_cfg(name).fixed_input_size:
             sized["img_size"] = image_size
         try:
-            with torch.random.fork_rng(devices=[]):  # a full store builds no model: random numbers must not tell
+            bound = Allowance(_MOST_BYTES, _MOST_TENSORS) if arguments else nullcontext()
+            with bound, torch.random.fork_rng(devices=[]):  # a full store builds no model: random numbers must not tell
                 self.model: Any = timm.create_model(
                     name, pretrained=pretrained and weights is None, num_classes=0, **sized
                 )

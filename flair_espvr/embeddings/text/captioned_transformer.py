@@ -61,11 +61,13 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
             transformer_word_embeddings_arguments: as for Flair's `TransformerWordEmbeddings`.
 
         Raises:
-            ConfigurationError: the tokenizer is not a "fast" one, `allow_long_sentences` is set, or `contexts` names
-                what is none or one twice.
+            ConfigurationError: the tokenizer is not a "fast" one, `allow_long_sentences` is set, `max_caption_tokens`
+                is negative, or `contexts` names what is none or one twice.
         """
         if isinstance(contexts, str) or not set(contexts) <= set(CONTEXTS) or len(set(contexts)) < len(contexts):
             raise ConfigurationError(f"contexts={contexts!r}: expected some of {', '.join(CONTEXTS)}, each once")
+        if max_caption_tokens is not None and (type(max_caption_tokens) is not int or max_caption_tokens < 0):
+            raise ConfigurationError(f"max_caption_tokens={max_caption_tokens!r:.60}: expected None, 0 or more")
         if allow_long_sentences:
             raise ConfigurationError(
                 "CaptionedTransformerEmbeddings cannot split a post into overlapping windows: leave "

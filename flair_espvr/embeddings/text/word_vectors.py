@@ -1,7 +1,7 @@
 """The word vectors of a batch as one tensor, from any of Flair's word-level embeddings."""
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Protocol, runtime_checkable
 
 import flair
@@ -10,6 +10,7 @@ from flair.data import Sentence
 from flair.embeddings import TokenEmbeddings
 from torch.nn.utils.rnn import pad_sequence
 
+from flair_espvr.errors import UnsafeModelError
 from flair_espvr.nn.layers.visual_prefix import AttentionShape, EncoderPrefix
 
 
@@ -60,11 +61,15 @@ def word_vectors(embeddings: TokenEmbeddings, sentences: list[Sentence], *, keep
 
     Returns:
         (B,T,D), zero-padded, T the longest sentence.
+
+    Raises:
+        UnsafeModelError: the tokenizer cannot go on with a sentence.
     """
     if isinstance(embeddings, BatchEmbeddings) and not keep:
-        return embeddings.embed_batch(sentences)
+        with panics_explained():
+            return embeddings.embed_batch(sentences)
     # What stays on the tokens must not depend on the precision of one prediction.
-    with torch.autocast(flair.device.type, enabled=False) if keep else nullcontext():
+    with panics_explained(), torch.autocast(flair.device.type, enabled=False) if keep else nullcontext():
         embeddings.embed(sentences)
     # One name at a time: Flair joins several by alphabet, and some embeddings of a stack change names when reloaded.
     names = embeddings.get_names()
@@ -87,3 +92,18 @@ def word_mask(words: torch.Tensor, sentences: Sequence[Sentence]) -> torch.Tenso
     """Which of the word vectors (B,T,D) of B sentences are those of words, (B,T) bool."""
     lengths = torch.tensor([len(sentence) for sentence in sentences]).to(words.device, non_blocking=True)
     return torch.arange(words.shape[1], device=words.device) < lengths[:, None]
+
+
+@contextmanager
+def panics_explained() -> Iterator[None]:
+    """Turns the panic of a tokenizer, which is no `Exception` and would end a service, into an error of the model.
+
+    Raises:
+        UnsafeModelError: the tokenizer panicked: at a regular expression that takes it too long, for instance.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise UnsafeModelError(f"the model's tokenizer is damaged: it cannot read a sentence ({error})") from error

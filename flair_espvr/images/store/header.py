@@ -11,6 +11,9 @@ FORMAT_VERSION = 1
 MAX_VALUES = 64 * 1024 * 1024
 """Values a picture beyond which a header is not believed; Swin-Large gives 24 million at 4,000 pixels a side."""
 
+MAX_IMAGE_SIZE = 4_096
+"""Pixels a side beyond which a header is not believed: a picture is decoded to a square of that size."""
+
 _TUPLES = ("grid", "mean", "std")
 
 
@@ -70,9 +73,13 @@ class RegionHeader:
         if set(plain) != names:
             raise ValueError(f"a header has the fields {sorted(names)}, not {sorted(plain)}")
         header = cls(**{**plain, **{name: tuple(plain[name]) for name in _TUPLES}})
-        sizes = (header.dim,) if header.grid == (0, 0) else (*header.grid, header.dim)
+        sizes = (header.dim, header.image_size, *(() if header.grid == (0, 0) else header.grid))
         if len(header.grid) != 2 or not all(isinstance(n, int) and n > 0 for n in sizes):
-            raise ValueError(f"grid {header.grid} and vector size {header.dim} should be positive whole numbers")
+            raise ValueError(f"grid {header.grid}, vector and image size {sizes[:2]} should be positive whole numbers")
+        if header.image_size > MAX_IMAGE_SIZE:
+            raise ValueError(
+                f"pictures of {header.image_size:,} pixels a side, more than the limit of {MAX_IMAGE_SIZE:,}"
+            )
         if prod(header.shape) > MAX_VALUES:
             raise ValueError(f"{prod(header.shape):,} values a picture, more than the limit of {MAX_VALUES:,}")
         return header

@@ -153,7 +153,7 @@ class _Interpreter:
         elif name in ("BINPUT", "LONG_BINPUT"):
             self._memo[argument] = stack[-1]
         elif name in ("BINGET", "LONG_BINGET"):
-            stack.append(self._memo[argument])
+            stack.append(self._remembered(argument))
         elif name in ("EMPTY_DICT", "EMPTY_LIST"):
             stack.append({} if name == "EMPTY_DICT" else [])
         elif name == "MARK":
@@ -190,6 +190,14 @@ class _Interpreter:
             self.value = stack.pop()
         elif name != "PROTO":
             raise ContainerError(f"it holds pickled code ({name})")
+
+    def _remembered(self, place: int) -> Any:
+        """A value that is mentioned again; what holds others is held once, or 60 lists could unfold to 2^60 values."""
+        value = self._memo[place]
+        items = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(item, dict | list | tuple) for item in items):
+            raise ContainerError("a value in it that holds others is held twice, so that it unfolds to more")
+        return value
 
     def _made(self, kind: Any, arguments: Any) -> Any:
         if not isinstance(kind, _Global) or not isinstance(arguments, tuple):

@@ -5,6 +5,7 @@ those classes would unpickle a file, or let transformers fetch code, if the para
 """
 
 import inspect
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from flair.embeddings.base import EMBEDDING_CLASSES, load_embeddings
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
-from flair_espvr.models.files.tokenizer_archive import check_tokenizer, settings_in
+from flair_espvr.models.files.tokenizer_archive import checked_tokenizer
 
 _FLAIR_CLASSES = {
     "CharacterEmbeddings",
@@ -46,14 +47,24 @@ package `kernels` is installed and `flash_attn` is not."""
 
 _ENCODERS = {
     *("albert", "bert", "camembert", "convbert", "data2vec-text", "deberta", "deberta-v2", "distilbert", "electra"),
-    *("ernie", "flaubert", "longformer", "luke", "megatron-bert", "mobilebert", "modernbert", "mpnet", "rembert"),
-    *("roberta", "roberta-prelayernorm", "roformer", "squeezebert", "xlm", "xlm-roberta", "xlm-roberta-xl", "xlnet"),
+    *("ernie", "longformer", "megatron-bert", "mobilebert", "modernbert", "mpnet", "rembert", "roberta"),
+    *("roberta-prelayernorm", "squeezebert", "xlm-roberta", "xlm-roberta-xl", "xlnet"),
 }
 """Text encoders that are built from a file, by their `model_type`: transformers knows others that build, fetch or wrap
-a second model, or fetch a kernel."""
+a second model, fetch a kernel, have no fast tokenizer, or fill tables in Python as large as a file says."""
 
-_COMMON_SETTINGS = {"model_type", "_name_or_path", "attn_implementation", "dtype", "output_hidden_states"}
+_COMMON_SETTINGS = {"model_type", "_name_or_path", "attn_implementation", "output_hidden_states"}
 """What is read of any encoder's config besides the parameters of its type."""
+
+_REPLACED_BY_WEIGHTS = {"self", "kwargs", "sinusoidal_pos_embds"}
+"""Parameters that only say how weights begin, in a Python loop over as many as the file says; and no parameters."""
+
+
+_LONGEST_PADDING = 8_192
+"""Wordpieces to which every post may be padded; the context of ModernBERT."""
+
+_LONGEST_TEMPLATE = 16
+"""Parts of what a tokenizer makes from a post and its caption; published ones have up to six."""
 
 
 def savable(embeddings: Embeddings[Any]) -> None:
@@ -77,6 +88,7 @@ def savable(embeddings: Embeddings[Any]) -> None:
                     f"an encoder of the type {kind!r} cannot be loaded from a model file; use one of "
                     f"{', '.join(sorted(_ENCODERS))}"
                 )
+            _require_usable(part)
             attention = getattr(part.model.config, "_attn_implementation", None)
             if attention not in _ATTENTION:
                 raise ConfigurationError(
@@ -93,18 +105,26 @@ def rebuild(params: dict[str, Any]) -> Embeddings[Any]:
 
     Raises:
         UnsafeModelError: the parameters name a class that is not allowed, or ask it to load code.
+        ConfigurationError: an encoder is built that could not be used within bounds.
     """
-    _check(params)
-    return load_embeddings(params)
+    embeddings = load_embeddings(_checked(params))
+    for part in _parts(embeddings):
+        if isinstance(part, TransformerEmbeddings):
+            _require_usable(part)
+    return embeddings
 
 
-def _check(params: dict[str, Any]) -> None:
-    """Makes sure that the parameters are allowed; of encoders' configs, what is not is left out."""
-    for key, value in settings_in(params):
-        if isinstance(value, dict) and "__cls__" in value:
+def _checked(value: Any, key: str = "") -> Any:
+    """A copy of parameters that are allowed; of encoders' configs and tokenizers, what is not is left out."""
+    if isinstance(value, list | tuple):
+        return type(value)(_checked(item) for item in value)
+    if key in _DICTIONARIES and not isinstance(value, Dictionary):
+        raise UnsafeModelError(f"the model file names a file to unpickle ({key}={value!r:.60}); nothing was run")
+    if isinstance(value, dict):
+        value = {name: _checked(item, name) for name, item in value.items()}
+        if "__cls__" in value:
             _check_class(value)
-        if key in _DICTIONARIES and not isinstance(value, Dictionary):
-            raise UnsafeModelError(f"the model file names a file to unpickle ({key}={value!r:.60}); nothing was run")
+    return value
 
 
 def _check_class(params: dict[str, Any]) -> None:
@@ -129,7 +149,7 @@ def _check_class(params: dict[str, Any]) -> None:
                 f"the model file's {name} have parameters that could ask for code: {', '.join(sorted(unknown))}"
             )
         params["config_state_dict"] = _encoder_settings(params["config_state_dict"])
-        check_tokenizer(params["tokenizer_data"])
+        params["tokenizer_data"] = checked_tokenizer(params["tokenizer_data"])
 
 
 def _encoder_settings(settings: Any) -> dict[str, Any]:
@@ -150,7 +170,36 @@ def _encoder_settings(settings: Any) -> dict[str, Any]:
             "fetch; nothing was run"
         )
     known = _COMMON_SETTINGS | set(inspect.signature(CONFIG_MAPPING[kind].__init__).parameters)
-    return {key: value for key, value in settings.items() if key in known - {"self", "kwargs"}}
+    return {key: value for key, value in settings.items() if key in known - _REPLACED_BY_WEIGHTS}
+
+
+def _require_usable(encoder: TransformerEmbeddings) -> None:
+    """Makes sure that what an encoder and its tokenizer make of a post is bounded.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    tokenizer, layers = encoder.tokenizer, encoder.model.config.num_hidden_layers + 1
+    if not tokenizer.is_fast:
+        raise ConfigurationError(
+            f"{type(tokenizer).__name__} is no fast tokenizer, which a model file needs: others read files by any name"
+        )
+    if len(encoder.layer_indexes) > layers or not all(-layers <= index < layers for index in encoder.layer_indexes):
+        raise ConfigurationError(f"layers={encoder.layer_indexes!r:.60}: the encoder has {layers}")
+    if encoder.force_max_length and tokenizer.model_max_length > _LONGEST_PADDING:
+        raise ConfigurationError(
+            f"force_max_length with a tokenizer whose model_max_length is {tokenizer.model_max_length:,}: expected at "
+            f"most {_LONGEST_PADDING:,}"
+        )
+    if any(len(template) > _LONGEST_TEMPLATE for template in _templates(tokenizer.backend_tokenizer.post_processor)):
+        raise ConfigurationError(f"the tokenizer's template has more than {_LONGEST_TEMPLATE} parts")
+
+
+def _templates(processor: Any) -> Iterator[list[Any]]:
+    """What a tokenizer puts together for a post, and for a post with its caption; each may be mentioned often."""
+    state = {} if processor is None else json.loads(processor.__getstate__())
+    for part in [state, *state.get("processors", [])]:
+        yield from (part.get(kind) or [] for kind in ("single", "pair"))
 
 
 def _allowed(name: str) -> bool:

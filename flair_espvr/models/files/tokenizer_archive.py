@@ -1,113 +1,87 @@
-"""The tokenizer inside a model file: an archive of plain files, checked before transformers sees any of them."""
+"""The tokenizer inside a model file: an archive of which two files are read, and of the settings those that are known.
+
+A "fast" tokenizer is whole in its `tokenizer.json`, which runs in Rust and opens no other file. All else that
+transformers would read (vocabularies, code, templates, whatever a setting names) stays where it is.
+"""
 
 import io
 import json
-import re
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import transformers
+from transformers import PreTrainedTokenizerFast
 
 from flair_espvr.errors import UnsafeModelError
 
 MAX_BYTES = 512 * 1024 * 1024
 """Unpacked size beyond which a tokenizer is refused; the largest that are published have some 30 MiB."""
 
-_SUFFIXES = {".json", ".txt", ".model", ".jinja"}
-_NAME = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
+_TOKENIZER, _SETTINGS = "tokenizer.json", "tokenizer_config.json"
 
-_TOKENIZER_CLASS = re.compile(r"\w+Tokenizer(Fast)?", re.ASCII)
-"""transformers looks this name up among all that it exports, retrievers and pipelines included."""
+_KNOWN = {
+    *("bos_token", "cls_token", "eos_token", "mask_token", "pad_token", "sep_token", "unk_token"),
+    *("additional_special_tokens", "added_tokens_decoder", "split_special_tokens"),
+    *("model_input_names", "model_max_length", "padding_side", "truncation_side", "pad_token_type_id"),
+    *("add_prefix_space", "clean_up_tokenization_spaces", "do_lower_case", "strip_accents", "tokenize_chinese_chars"),
+    *("keep_accents", "remove_space", "split_by_punct", "trim_offsets", "errors", "vocab_type"),
+}
+"""The settings that are read: special tokens, lengths, sides, and what the classes of tokenizers make of a text."""
 
-_CODE_KEYS = {"auto_map", "trust_remote_code", "custom_pipelines"}
-"""Keys by which Hugging Face libraries are told to fetch and run code."""
 
-
-def check_tokenizer(archive: io.BytesIO) -> None:
-    """Makes sure that a tokenizer archive holds plain files of known kinds, side by side, that ask for nothing else.
+def checked_tokenizer(archive: io.BytesIO) -> io.BytesIO:
+    """The archive's tokenizer in a new one that asks for nothing else.
 
     Raises:
-        UnsafeModelError: it holds anything else, is damaged, or unpacks to more than `MAX_BYTES`.
+        UnsafeModelError: it holds no fast tokenizer, is damaged, or unpacks to more than `MAX_BYTES`.
     """
+    checked = io.BytesIO()
     try:
-        with zipfile.ZipFile(archive) as files:
-            entries = files.infolist()
-            if sum(entry.file_size for entry in entries) > MAX_BYTES:
+        with zipfile.ZipFile(archive) as files, zipfile.ZipFile(checked, "w") as known:
+            if sum(files.getinfo(name).file_size for name in (_TOKENIZER, _SETTINGS)) > MAX_BYTES:
                 raise UnsafeModelError("the model file's tokenizer unpacks to more than 512 MiB; nothing was unpacked")
-            for entry in entries:
-                check_file_name(entry.filename)
-                if Path(entry.filename).suffix == ".json" and entry.filename != "tokenizer.json":
-                    check_settings(json.loads(files.read(entry)))
+            settings = json.loads(files.read(_SETTINGS))
+            kept = {key: value for key, value in settings.items() if key in _KNOWN}
+            known.writestr(_TOKENIZER, files.read(_TOKENIZER))
+            known.writestr(_SETTINGS, json.dumps({**kept, "tokenizer_class": _fast_class(settings)}))
     except UnsafeModelError:
         raise
     except Exception as error:  # zipfile and zlib raise as many kinds of error as there are kinds of damage
         raise UnsafeModelError(f"the model file's tokenizer is damaged ({error})") from error
-    archive.seek(0)
+    checked.seek(0)
+    return checked
 
 
-def check_file_name(name: str) -> None:
-    """Makes sure that a file of a tokenizer is one, and stays in its folder.
-
-    Raises:
-        UnsafeModelError: it has another suffix, or a name that could lead elsewhere.
-    """
-    if not _NAME.fullmatch(name) or Path(name).suffix not in _SUFFIXES:
-        raise UnsafeModelError(f"the model file's tokenizer holds {name!r}, which is no tokenizer file")
-
-
-def check_settings(settings: Any) -> None:
-    """Makes sure that what a JSON file of transformers says asks neither for code nor for files elsewhere.
-
-    Raises:
-        UnsafeModelError: it does.
-    """
-    for key, value in settings_in(settings):
-        if key in _CODE_KEYS and value:
-            raise UnsafeModelError(f"the model file asks for code to be fetched and run ({key}); nothing was run")
-        # transformers reads a vocabulary from wherever these say; its own leftover of this name it does not read.
-        if key.endswith("_file") and key != "special_tokens_map_file" and value:
-            raise UnsafeModelError(f"the model file's tokenizer asks for a file outside of it ({key}={value!r:.60})")
-        if key == "tokenizer_class" and value is not None and not _TOKENIZER_CLASS.fullmatch(str(value)):
-            raise UnsafeModelError(f"the model file asks for {value!r:.60} as its tokenizer, which is none")
-
-
-def settings_in(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """`value` and all that is nested in it, each with the key it stands under; what is in a list has the list's key."""
-    yield key, value
-    if isinstance(value, dict):
-        for name, item in value.items():
-            yield from settings_in(item, str(name))
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from settings_in(item, key)
+def _fast_class(settings: dict[str, Any]) -> str:
+    """The class that settings name, which transformers writes without its ending, and looks up in all that it has."""
+    name = f"{str(settings.get('tokenizer_class', 'PreTrainedTokenizer')).removesuffix('Fast')}Fast"
+    kind = getattr(transformers, name, None) if name.endswith("TokenizerFast") else None
+    if not isinstance(kind, type) or not issubclass(kind, PreTrainedTokenizerFast):
+        raise UnsafeModelError(f"the model file asks for {name!r:.60} as its tokenizer, which is no fast tokenizer")
+    return name
 
 
 def pack_tokenizer(folder: Path) -> io.BytesIO:
-    """The archive of a folder of tokenizer files.
+    """The archive of a folder's tokenizer.
 
     Raises:
-        UnsafeModelError: the folder is missing, or holds anything but regular files up to `MAX_BYTES` in all.
+        UnsafeModelError: a file is missing, is no regular file, or is larger than `MAX_BYTES`.
     """
-    archive, size = io.BytesIO(), 0
-    if not folder.is_dir():
-        raise UnsafeModelError(f"{folder}: the exported model's tokenizer is not there")
+    archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as files:
-        for path in sorted(folder.iterdir()):
-            check_file_name(path.name)
+        for path in (folder / _TOKENIZER, folder / _SETTINGS):
             if not path.is_file():  # a device or a pipe could be read for ever
-                raise UnsafeModelError(f"{path}: should be a regular file")
-            size += path.stat().st_size
-            if size > MAX_BYTES:
-                raise UnsafeModelError(f"{folder}: holds more than 512 MiB, which no tokenizer needs")
+                raise UnsafeModelError(f"{path}: should be a regular file, of the exported model's tokenizer")
+            if path.stat().st_size > MAX_BYTES:
+                raise UnsafeModelError(f"{path}: has more than 512 MiB, which no tokenizer needs")
             files.writestr(path.name, path.read_bytes())
     archive.seek(0)
     return archive
 
 
 def unpack_tokenizer(archive: io.BytesIO, folder: Path) -> None:
-    """Puts the files of a checked archive into a new folder."""
-    check_tokenizer(archive)
+    """Puts a tokenizer's files into a new folder."""
     folder.mkdir()
-    with zipfile.ZipFile(archive) as files:
+    with zipfile.ZipFile(checked_tokenizer(archive)) as files:
         files.extractall(folder)
-    archive.seek(0)
