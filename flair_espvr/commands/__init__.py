@@ -12,6 +12,7 @@ NAMES = (
     "caption",
     "convert",
     "check",
+    "demo",
 )
 
 FOUND_BAD = 3

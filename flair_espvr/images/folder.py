@@ -7,7 +7,7 @@ from pathlib import Path
 from flair_espvr.errors import BadImageError, ConfigurationError
 from flair_espvr.images.loading import is_image
 
-_PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 
 
 class ImageFolder:
@@ -71,7 +71,7 @@ def find_images(folder: str | Path) -> list[Path]:
         entered.add(os.path.realpath(parent))
         folders.sort()
         files = (path for name in sorted(names) if (path := Path(parent, name)).is_file())  # no pipe, which would wait
-        pictures += [path for path in files if path.suffix.lower() in _PICTURE_SUFFIXES or _begins_as_image(path)]
+        pictures += [path for path in files if path.suffix.lower() in PICTURE_SUFFIXES or _begins_as_image(path)]
     return pictures
 
 

@@ -45,3 +45,11 @@ class NamesLosses(Protocol):
 
     last_losses: Mapping[str, Tensor]
     """Mean over the posts of the last training batch, by term, without weights."""
+
+
+@runtime_checkable
+class ReadsContexts(Protocol):
+    """Embeddings that read more of a post than its words."""
+
+    contexts: Sequence[str]
+    """Keys of the sentence's metadata, in the order in which they are read."""

@@ -1,7 +1,7 @@
 """Writing tagged posts as one HTML file that needs nothing else: no network, no script, no folder beside it."""
 
 from collections.abc import Iterable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -49,9 +49,8 @@ def write_report(
         OSError: the file cannot be written.
     """
     path = Path(path)
-    templates = _templates()
     summary = Summary()
-    post_template = templates.get_template("post.html.jinja")
+    post_template = templates().get_template("post.html.jinja")
     with TemporaryFile("w+", encoding="utf-8", newline="") as cards, atomic_write(path) as page:
         # The head counts what the posts hold, so they are laid aside until all have been seen.
         for number, post in enumerate(posts, start=1):
@@ -59,18 +58,24 @@ def write_report(
             summary.add(card)
             cards.write(post_template.render(card=card, number=number, colour=summary.colour))
         cards.seek(0)
-        for text in templates.get_template("page.html.jinja").generate(
-            title=title,
-            introduction=introduction,
-            summary=summary,
-            compared=gold_label_type is not None,
-            cards=map(Markup, iter(partial(cards.read, _CHUNK), "")),
+        for text in (
+            templates()
+            .get_template("page.html.jinja")
+            .generate(
+                title=title,
+                introduction=introduction,
+                summary=summary,
+                compared=gold_label_type is not None,
+                cards=map(Markup, iter(partial(cards.read, _CHUNK), "")),
+            )
         ):
             page.write(text.encode())
     return path
 
 
-def _templates() -> Environment:
+@cache
+def templates() -> Environment:
+    """The templates, which escape whatever a post holds."""
     environment = Environment(
         loader=PackageLoader("flair_espvr.report", "templates"),
         autoescape=True,

@@ -7,9 +7,11 @@ import pytest
 
 from flair_espvr.report.summary import COLOURS, Summary
 
-CSS = files("flair_espvr.report").joinpath("templates/page.css").read_text(encoding="utf-8")
-LIGHT, DARK = re.findall(r":root \{(.*?--bad[^}]*)\}", CSS, re.DOTALL)
-TYPE_COLOURS = re.findall(r"\.type-\d \{ --type: var\((--\w+)\)", CSS)
+TEMPLATES = files("flair_espvr.report").joinpath("templates")
+LIGHT, DARK, CARD = (
+    TEMPLATES.joinpath(f"{name}.css").read_text(encoding="utf-8") for name in ("light", "dark", "card")
+)
+TYPE_COLOURS = re.findall(r"\.type-\d \{ --type: var\((--\w+)\)", CARD)
 
 
 # How linear RGB looks without one kind of cone: Machado, Oliveira and Fernandes, IEEE TVCG 15 (2009), severity 1.0.

@@ -1,0 +1,152 @@
+"""What the page computes, without the page: a post to its entities, files of posts to files of results."""
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from flair.data import Sentence
+from flair.nn import Classifier
+
+from flair_espvr.data.metadata import IMAGE, IMAGE_ERROR
+from flair_espvr.data.post import Post
+from flair_espvr.data.sentences import post_sentence
+from flair_espvr.errors import EspvrError, PostFormatError
+from flair_espvr.io.atomic import atomic_write
+from flair_espvr.report import post_html, write_report
+from flair_espvr.tagging import DynamicBatcher, posts_from
+from flair_espvr.tagging.outputs import jsonl_predictions, prediction_record
+from flair_espvr.web.limits import MIB, Limits, RefusedError
+from flair_espvr.web.picture_zip import unpack_pictures
+
+_TOGETHER = 32
+"""Posts of a batch that are given to the tagger at once; those of other visitors come between."""
+
+Progress = Callable[[int, int], object]
+"""Told how many posts of how many are done."""
+
+
+@dataclass(frozen=True)
+class TaggedFiles:
+    """The results of a batch: JSONL, a page, and a sentence that counts what is in them."""
+
+    predictions: Path
+    page: Path
+    summary: str
+
+
+class Answers:
+    """What visitors ask of a tagger, many at once.
+
+    Args:
+        tagger: any Flair model that labels spans. One that was loaded adds nothing of a visitor's to a region store.
+        limits: bounds on what visitors give.
+    """
+
+    def __init__(self, tagger: Classifier[Sentence], limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._label_type = tagger.label_type
+        self._batcher = DynamicBatcher(tagger)
+
+    def tag(
+        self, text: str, picture: Path | None = None, contexts: Mapping[str, str] | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        """Tag one post.
+
+        Args:
+            text: the post.
+            picture: the file of its picture; one that cannot be read is told on the card, and counts as none.
+            contexts: its caption and the like, by metadata key.
+
+        Returns:
+            The post as a card of HTML, and as a JSON object with its `"entities"`.
+
+        Raises:
+            RefusedError: there is no text, or something is too large.
+        """
+        contexts = {key: value for key, value in (contexts or {}).items() if value.strip()}
+        for value in (text, *contexts.values()):
+            if len(value) > self.limits.characters:
+                raise RefusedError(f"A text is longer than {self.limits.characters:,} characters.")
+        if not text.strip():
+            raise RefusedError("There is no text: a post needs one, with or without a picture.")
+        sentence = self._sentence(Post(None, None, record={"text": text, **contexts}, contexts=contexts, source="text"))
+        if picture is not None:
+            if picture.stat().st_size > self.limits.picture_bytes:
+                raise RefusedError(f"The picture is larger than {self.limits.picture_bytes // MIB} MiB.")
+            sentence.add_metadata(IMAGE, picture.read_bytes())
+        self._batcher.predict(sentence)
+        card = post_html(sentence, label_type=self._label_type)
+        return card, prediction_record(sentence, label_type=self._label_type)
+
+    def tag_files(
+        self, posts: Path, pictures: Path | None, out: Path, progress: Progress = lambda done, total: None
+    ) -> TaggedFiles:
+        """Tag the posts of a file.
+
+        Args:
+            posts: JSONL or columns. Pictures are taken from `pictures` only, whatever the posts name.
+            pictures: a zip of them.
+            out: a folder to write `tagged.jsonl` and `report.html` to.
+            progress: told about every few posts.
+
+        Raises:
+            RefusedError: the posts are malformed or too many, or the zip is refused, see `unpack_pictures`.
+            OSError: a file cannot be read or written.
+        """
+        with tempfile.TemporaryDirectory(prefix="flair-espvr-") as temporary:
+            folder = Path(temporary)
+            found = 0 if pictures is None else unpack_pictures(pictures, folder, self.limits)
+            sentences = self._read(posts, folder)
+            for done in self._predicted(sentences):
+                progress(done, len(sentences))
+            predictions, page = out / "tagged.jsonl", out / "report.html"
+            with atomic_write(predictions) as file:
+                file.write(jsonl_predictions(sentences, label_type=self._label_type))
+            write_report(sentences, page, label_type=self._label_type)
+        entities = sum(len(sentence.get_spans(self._label_type)) for sentence in sentences)
+        bad = sum(sentence.has_metadata(IMAGE_ERROR) for sentence in sentences)
+        return TaggedFiles(
+            predictions,
+            page,
+            f"{len(sentences):,} posts, {found:,} pictures in the zip, {entities:,} entities"
+            + (f"; {bad:,} pictures cannot be read" if bad else ""),
+        )
+
+    def close(self) -> None:
+        """Answer all that was asked, and accept no more."""
+        self._batcher.close()
+
+    def _read(self, posts: Path, folder: Path) -> list[Sentence]:
+        """The posts, whose pictures are below the folder."""
+        # Beside the pictures, since that is what their names are relative to; the zip's other files were left out.
+        place = folder / "posts.jsonl"
+        place.write_bytes(posts.read_bytes())
+        try:
+            read, _ = posts_from([str(place)], images=folder, images_below=folder)
+            sentences = [self._sentence(post) for post in islice(read, self.limits.posts + 1)]
+        except PostFormatError as error:
+            raise RefusedError(str(error).replace(f"{folder}/", "")) from None
+        if len(sentences) > self.limits.posts:
+            raise RefusedError(f"There are more than {self.limits.posts:,} posts.")
+        if not sentences:
+            raise RefusedError("There are no posts in the file.")
+        return sentences
+
+    def _predicted(self, sentences: Iterable[Sentence]) -> Iterator[int]:
+        """How many posts are tagged, again and again."""
+        stream = iter(sentences)
+        done = 0
+        while together := list(islice(stream, _TOGETHER)):
+            for future in [self._batcher.submit(sentence) for sentence in together]:
+                future.result()
+                done += 1
+            yield done
+
+    def _sentence(self, post: Post) -> Sentence:
+        try:
+            return post_sentence(post)
+        except EspvrError as error:
+            raise RefusedError(str(error)) from None
