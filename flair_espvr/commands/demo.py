@@ -1,6 +1,7 @@
 """`flair-espvr demo`: a page to try a saved tagger on, or the files of a Hugging Face Space with it."""
 
 import argparse
+import warnings
 from pathlib import Path
 from threading import Event
 
@@ -58,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigurationError('the page needs Gradio: pip install "flair-espvr[demo]"') from error
 
     quiet_flair()
+    warnings.filterwarnings("ignore", "'HTTP_422_UNPROCESSABLE_ENTITY'")  # Gradio's own use of Starlette
     flair.device = chosen_device(arguments.device)
     title = arguments.title or TITLE
     tagger = load_tagger(arguments.model, trusted=arguments.trust)

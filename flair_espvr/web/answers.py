@@ -15,6 +15,7 @@ from flair_espvr.data.post import Post
 from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import EspvrError, PostFormatError
 from flair_espvr.io.atomic import atomic_write
+from flair_espvr.models.capabilities import ReadsImages
 from flair_espvr.report import post_html, write_report
 from flair_espvr.tagging import DynamicBatcher, posts_from
 from flair_espvr.tagging.outputs import jsonl_predictions, prediction_record
@@ -48,7 +49,8 @@ class Answers:
     def __init__(self, tagger: Classifier[Sentence], limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self._label_type = tagger.label_type
-        self._batcher = DynamicBatcher(tagger)
+        maps = {"return_relevance": True} if isinstance(tagger, ReadsImages) else {}
+        self._batcher = DynamicBatcher(tagger, **maps)
 
     def tag(
         self, text: str, picture: Path | None = None, contexts: Mapping[str, str] | None = None

@@ -3,7 +3,6 @@
 import io
 import stat
 import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
 
 from flair_espvr.images.folder import PICTURE_SUFFIXES
@@ -47,7 +46,9 @@ def unpack_pictures(archive: Path, folder: Path, limits: Limits) -> int:
             pictures = [entry for entry in entries if PurePosixPath(entry.filename).suffix.lower() in PICTURE_SUFFIXES]
             for entry in pictures:
                 _write(opened, entry, folder, limits)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError) as error:
+    except (RefusedError, OSError):
+        raise
+    except Exception as error:  # zipfile fed arbitrary bytes raises nearly everything, from IndexError to zlib.error
         raise RefusedError(f"The zip cannot be read ({error}).") from None
     return len(pictures)
 
@@ -57,6 +58,8 @@ def _check(entry: zipfile.ZipInfo) -> None:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in path.parts[0]:
         raise RefusedError(f"The zip has a file whose name leads elsewhere: {name[:200]!r}.")
+    if len(name) > 1_000 or any(len(part.encode(errors="replace")) > 255 for part in path.parts):
+        raise RefusedError(f"The zip has a file of a bad name: {name[:200]!r} is too long.")
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
         raise RefusedError(f"The zip has a link or a device: {name[:200]!r}.")
