@@ -4,9 +4,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import flair
 import torch
 from flair.data import Sentence
 from torch import Tensor
+from typing_extensions import Self
 
 from flair_espvr.models.gold_regions import gold_regions
 from flair_espvr.models.stored_tagger import StoredTagger
@@ -30,6 +32,15 @@ class GroundedTagger(StoredTagger):
     config: ModelConfig
     network: Any
     grounding: GroundingHead | None
+
+    @classmethod
+    def _init_model_with_state_dict(cls, state: dict[str, Any], **kwargs: Any) -> Self:
+        model = super()._init_model_with_state_dict(state, **kwargs)
+        if model.grounding is not None and not any(name.startswith("grounding.") for name in state["state_dict"]):
+            # The file is older than the head, and loading draws no weights.
+            model.grounding = model._grounding_head()
+            model.to(flair.device)
+        return model
 
     def _grounding_head(self) -> GroundingHead | None:
         """A new head, whose weights cost no random number of others: what learns from no box learns as it did."""

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from flair.data import Sentence
 
-from flair_espvr import ESPVRTagger
+from flair_espvr import ESPVRTagger, Region
 from flair_espvr.images.store.region_store import RegionStore
 
 KEPT = Path(__file__).parent
@@ -59,6 +60,24 @@ def test_a_kept_model_predicts_what_it_did(name: str) -> None:
     else:
         tagger = ESPVRTagger.load(KEPT / ("model.pt" if name == "model" else "unfinished/best-model.pt"))
     assert predictions(tagger) == close_to(EXPECTED[name])
+
+
+def test_a_kept_model_has_a_head_for_places_that_can_learn() -> None:
+    tagger = ESPVRTagger.load(KEPT / "model.pt").train()
+    assert tagger.grounding is not None
+    assert not tagger.grounding.learned
+    sentence = Sentence(["oakland"])
+    sentence.add_metadata("image", str(KEPT / "images" / "3.png"))
+    sentence[0:1].add_label("ner", "LOC", regions=(Region(0.0, 0.0, 0.5, 0.5),))
+    optimizer = torch.optim.Adam(tagger.grounding.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        loss, _ = tagger.forward_loss([sentence])
+        loss.backward()
+        optimizer.step()
+        losses.append(float(tagger.last_losses["regions"]))
+    assert losses[-1] < 0.7 * losses[0] < 0.7
 
 
 def test_a_kept_store_is_whole_and_serves_the_kept_model(tmp_path: Path) -> None:
