@@ -116,7 +116,9 @@ def run(arguments: argparse.Namespace) -> int:
             if not isinstance(tagger, ReadsImages) or tagger.region_embeddings is None:
                 raise ConfigurationError(f"--store {arguments.store}: {arguments.model} reads no pictures")
             tagger.region_embeddings.use_store(arguments.store, read_only=True)
-        tagging = PostTagging(tagger, posts, batch_size=arguments.batch_size, amp=arguments.amp)
+        tagging = PostTagging(
+            tagger, posts, batch_size=arguments.batch_size, amp=arguments.amp, relevance=format_ == "html"
+        )
         made_by = {"model": tagger_digest(arguments.model), "amp": arguments.amp}
         if arguments.images_below is not None:
             made_by["images_below"] = str(arguments.images_below.resolve())

@@ -3,6 +3,7 @@
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from flair_espvr.commands.options import quiet_flair
 
@@ -45,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     import flair
 
     from flair_espvr.io.packaged import packaged_folder
+    from flair_espvr.models.capabilities import MapsEntities
     from flair_espvr.report import write_report
     from flair_espvr.training.build import build_corpus, build_regions, build_tagger, encode_images
     from flair_espvr.training.recipes.recipe_file import load_recipe
@@ -70,9 +72,10 @@ def run(arguments: argparse.Namespace) -> int:
         tagger = build_tagger(recipe, corpus, pictures)
         with tempfile.TemporaryDirectory() as scratch:  # for Flair's own files, which nobody needs here
             fit(tagger, corpus, recipe.training, Path(scratch), plugins=[ProgressBar(f"Training {title:<16}")])
-        # Leaves the predictions on the test posts, for the report.
         f1[title] = 100 * tagger.evaluate(corpus.test, gold_label_type=label_type, mini_batch_size=16).main_score
     tagger.save(out / "model.pt")
+    maps: dict[str, Any] = {"return_relevance": True} if isinstance(tagger, MapsEntities) else {}
+    tagger.predict(list(corpus.test), label_name="predicted", mini_batch_size=16, **maps)
 
     scores = (
         f"Span-F1 on {len(corpus.test)} unseen posts: " + ", ".join(f"{f1[title]:.1f} {title}" for title in f1) + "."
@@ -86,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
         introduction=[
             f"Two taggers were trained on {len(corpus.train)} posts, one of them without the pictures. {scores}",
             "This page shows the one with pictures. None of its names and pictures were seen in training. Each box is "
-            "the part of the picture that the tagger looked at for that name.",
+            "the part of the picture that the tagger looked at for that name; tick “show” for all that it looked at.",
         ],
     )
     print(f"\n{scores}\nModel:  {out / 'model.pt'}\nReport: {report} (open it in a browser)\n")

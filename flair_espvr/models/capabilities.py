@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 
 from flair_espvr.embeddings.image.regions import ImageRegionEmbeddings
 from flair_espvr.nn.config import ModelConfig
+from flair_espvr.nn.grounding.head import GroundingHead
 
 
 @runtime_checkable
@@ -19,6 +20,14 @@ class ReadsImages(Protocol):
 
     def prefetch(self, sentences: Sequence[Sentence]) -> None:
         """Begin to read from disk, in the background, what these sentences will need."""
+
+
+@runtime_checkable
+class MapsEntities(Protocol):
+    """A tagger whose `predict` takes `return_relevance`, for maps of where an image shows an entity."""
+
+    grounding: GroundingHead | None
+    """What knows; None where no images are read."""
 
 
 @runtime_checkable

@@ -15,6 +15,7 @@ from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.images.bad_images import BadImages
 from flair_espvr.models.batching import WINDOW_BATCHES
+from flair_espvr.models.capabilities import MapsEntities
 from flair_espvr.models.inference import mixed_precision
 
 
@@ -42,7 +43,10 @@ def tag_posts(
 
 
 class PostTagging:
-    """A stream of posts on its way through a tagger, and the counts so far. Arguments are those of `tag_posts`.
+    """A stream of posts on its way through a tagger, and the counts so far.
+
+    Arguments are those of `tag_posts`, and `relevance`: whether labels get their maps of the image, under
+    `"relevance"`, from a tagger that has such maps.
 
     Attributes:
         posts, entities: how many were tagged and found.
@@ -52,7 +56,13 @@ class PostTagging:
     """
 
     def __init__(
-        self, tagger: Classifier[Sentence], posts: Iterable[Post], *, batch_size: int = 32, amp: bool = False
+        self,
+        tagger: Classifier[Sentence],
+        posts: Iterable[Post],
+        *,
+        batch_size: int = 32,
+        amp: bool = False,
+        relevance: bool = False,
     ) -> None:
         if batch_size < 1:
             raise ConfigurationError(f"batch_size={batch_size}: should be 1 or more")
@@ -64,6 +74,9 @@ class PostTagging:
         self._stream = iter(posts)
         self._batch_size = batch_size
         self._amp = amp
+        self._options: dict[str, Any] = (
+            {"return_relevance": True} if relevance and isinstance(tagger, MapsEntities) else {}
+        )
         self._digest = blake2b(digest_size=16)
 
     def windows(self) -> Iterator[list[Sentence]]:
@@ -75,7 +88,7 @@ class PostTagging:
         while window := list(islice(self._stream, self._batch_size * WINDOW_BATCHES)):
             sentences = [post_sentence(post) for post in window]
             with mixed_precision(flair.device, enabled=self._amp):
-                self._tagger.predict(sentences, mini_batch_size=self._batch_size)
+                self._tagger.predict(sentences, mini_batch_size=self._batch_size, **self._options)
             self._count(window, sentences)
             yield sentences
 

@@ -195,7 +195,8 @@ def test_a_report(run: Run, folder: Path, tmp_path: Path) -> None:
     assert run(folder / "posts.jsonl", "--out", tmp_path / "out.html") == 3
     page = html.parse(tmp_path / "out.html")
     assert len(page.findall(".//article")) == len(RECORDS)
-    assert page.xpath("count(//div[starts-with(@class, 'box')])") > 0
+    boxes = page.xpath("count(//div[starts-with(@class, 'box')])")
+    assert page.xpath("count(//img[@class='heat'])") == page.xpath("count(//input[@data-shows])") == boxes > 0
     assert "damaged" in page.findall(".//article")[2].text_content()
 
 
