@@ -12,12 +12,13 @@ from flair.datasets import FlairDatapointDataset
 from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.data.formats.contexts import read_contexts
 from flair_espvr.data.formats.detect import CORPUS_FILES, JSONL_FILES
+from flair_espvr.data.formats.entity_regions import REGION_FILE, add_regions, read_entity_regions
 from flair_espvr.data.formats.jsonl import read_jsonl_sentences
 from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, INVALID_TAG, KNOWLEDGE, OBJECTS, OCR, TAGS
 from flair_espvr.data.post import Context
 from flair_espvr.data.post_folder import context_files, image_folder
 from flair_espvr.data.sentences import post_sentence
-from flair_espvr.errors import MissingFilesError
+from flair_espvr.errors import ConfigurationError, MissingFilesError
 from flair_espvr.images.folder import ImageFolder
 
 log = logging.getLogger("flair.espvr.data")
@@ -76,6 +77,8 @@ class MultimodalCorpus(Corpus[Sentence]):
         knowledge: the same of what is known about the posts, `"knowledge"`.
         objects: the same of the objects in the pictures, `"objects"`, see `read_objects`; `objects.jsonl` among the
             posts.
+        gold_regions: a file of where pictures show the gold entities, see `read_entity_regions`, or `None` for
+            `regions.jsonl` among the posts, where there is one; `False` for no such file.
         train_file: name within `data_folder`, or several of which the first that is there counts; `.jsonl` is read by
             `read_jsonl_sentences`, any other by `read_posts`. `None` where there is no such split.
         dev_file: the same for development.
@@ -109,6 +112,7 @@ class MultimodalCorpus(Corpus[Sentence]):
         ocr: Place = None,
         knowledge: Place = None,
         objects: Place = None,
+        gold_regions: Place = None,
         train_file: FileName = CORPUS_FILES["train"],
         dev_file: FileName = CORPUS_FILES["dev"],
         test_file: FileName = CORPUS_FILES["test"],
@@ -127,7 +131,8 @@ class MultimodalCorpus(Corpus[Sentence]):
         named = {key: Path(path) for key, path in given.items() if path}
         beside = {key: path for key, path in context_files(self.data_folder).items() if given[key] is None}
         contexts = read_contexts({**named, **beside})
-        self.files = [*files.values(), *named.values(), *beside.values()]
+        region_file = _region_file(self.data_folder, gold_regions)
+        self.files = [*files.values(), *named.values(), *beside.values(), *filter(None, [region_file])]
 
         self.summary: dict[str, SplitSummary] = {}
         datasets: dict[str, FlairDatapointDataset[Sentence]] = {}
@@ -137,6 +142,9 @@ class MultimodalCorpus(Corpus[Sentence]):
             )
             datasets[split] = FlairDatapointDataset(sentences)
             log.info("%s: %s", path, self.summary[split])
+        if region_file is not None:
+            posts = [sentence for dataset in datasets.values() for sentence in dataset.datapoints]
+            add_regions(posts, read_entity_regions(region_file), label_type=label_type, path=region_file)
         if pictures is not None:
             _report_oddities(pictures)
         super().__init__(
@@ -169,6 +177,15 @@ class POSTS(MultimodalCorpus):
         **arguments: Any,
     ) -> None:
         super().__init__(data_folder, train_file=train_file, dev_file=dev_file, test_file=test_file, **arguments)
+
+
+def _region_file(folder: Path, given: Place) -> Path | None:
+    if given:
+        if not Path(given).is_file():
+            raise ConfigurationError(f"{given}: expected a file of gold regions, JSONL")
+        return Path(given)
+    beside = folder / REGION_FILE
+    return beside if given is None and beside.is_file() else None
 
 
 def _sentences(path: Path, label_type: str, label_name_map: Mapping[str, str] | None) -> Iterator[Sentence]:

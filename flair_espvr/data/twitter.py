@@ -32,6 +32,7 @@ class _Twitter(MultimodalCorpus):
         ocr: Place = None,
         knowledge: Place = None,
         objects: Place = None,
+        gold_regions: Place = None,
         label_type: str = "ner",
         label_name_map: Mapping[str, str] | None = None,
         allow_other_edition: bool = False,
@@ -52,6 +53,7 @@ class _Twitter(MultimodalCorpus):
             ocr=ocr,
             knowledge=knowledge,
             objects=objects,
+            gold_regions=gold_regions,
             label_type=label_type,
             label_name_map={"OTHER": "MISC"} if label_name_map is None else label_name_map,
             name=type(self).__name__,
@@ -95,6 +97,7 @@ class TWITTER_2015(_Twitter):  # noqa: N801  # Flair names corpora so
         ocr: see `tags`.
         knowledge: see `tags`.
         objects: see `tags`.
+        gold_regions: as for `MultimodalCorpus`.
         label_type: the annotation layer that gets the entities.
         label_name_map: other names for some types; the files' `OTHER` becomes `MISC` if not given.
         allow_other_edition: whether files with other hashes are accepted. Another edition with corrected labels

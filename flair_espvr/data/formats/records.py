@@ -203,11 +203,16 @@ def _evidence(entity: Mapping[str, Any]) -> dict[str, Any]:
     if entity.get(GROUNDED) is not None:
         evidence[GROUNDED] = _share(entity, GROUNDED, 0.0)
     if entity.get(REGIONS) is not None:
-        evidence[REGIONS] = _gold_regions(entity[REGIONS])
+        evidence[REGIONS] = gold_regions(entity[REGIONS])
     return evidence
 
 
-def _gold_regions(boxes: Any) -> tuple[Region, ...]:
+def gold_regions(boxes: Any) -> tuple[Region, ...]:
+    """The regions of a JSON list of boxes.
+
+    Raises:
+        RecordError: one is no box; the message is what an entity "has".
+    """
     regions = []
     for box in boxes if isinstance(boxes, list) else [boxes]:
         try:

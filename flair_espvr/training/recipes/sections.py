@@ -31,7 +31,7 @@ class _Corpus(Section):
 
     Where `images`, `captions`, `tags`, `ocr`, `knowledge` or `objects` is left out, it is what the folder brings along:
     its folder `images`, its `captions.tsv`, `tags.tsv`, `ocr.tsv`, `knowledge.tsv` and `objects.jsonl`. `false` leaves
-    it aside.
+    it aside. `gold_regions` likewise, its `regions.jsonl`.
     """
 
     images: Place = None
@@ -40,6 +40,7 @@ class _Corpus(Section):
     ocr: Place = None
     knowledge: Place = None
     objects: Place = None
+    gold_regions: Place = None
     label_type: str = "ner"
     label_name_map: dict[str, str] | None = None
 

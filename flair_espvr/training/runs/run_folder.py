@@ -9,6 +9,7 @@ from typing import Any
 
 from flair_espvr.errors import ConfigurationError, EspvrError
 from flair_espvr.evaluation.evaluate import Evaluation
+from flair_espvr.evaluation.grounding import GroundingScores, PlaceScores, PresenceScores
 from flair_espvr.evaluation.predictions_file import write_predictions
 from flair_espvr.evaluation.scores import Score, Scores
 from flair_espvr.io.atomic import write_text
@@ -17,6 +18,8 @@ from flair_espvr.training.recipes.recipe import Recipe
 
 TEST = "test"
 """Name of the evaluation on the recipe's own test posts."""
+
+_SPAN_SCORES = ("mner", "eeg", "gmner")
 
 
 class RunIsLockedError(EspvrError):
@@ -111,10 +114,14 @@ class RunFolder:
         """
         write_predictions(self.predictions(evaluation), result.gold, result.predicted)
         content = {**notes, "lenient": scores_to_plain(result.lenient), "strict": scores_to_plain(result.strict)}
+        if result.grounding:
+            content["grounding"] = {name: grounding_to_plain(scores) for name, scores in result.grounding.items()}
         write_text(self.scores(evaluation), json.dumps(content, indent=1, ensure_ascii=False))
 
     def read_scores(self, evaluation: str = TEST) -> dict[str, Any]:
         """What `write_evaluation` kept, with `lenient` and `strict` as `Scores`.
+
+        `grounding` are `GroundingScores` by reading, none where no gold region was known.
 
         Raises:
             ConfigurationError: the file is damaged.
@@ -122,7 +129,9 @@ class RunFolder:
         path = self.scores(evaluation)
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            return {**content, **{reading: scores_from_plain(content[reading]) for reading in ("lenient", "strict")}}
+            scores = {reading: scores_from_plain(content[reading]) for reading in ("lenient", "strict")}
+            grounding = {name: grounding_from_plain(one) for name, one in content.get("grounding", {}).items()}
+            return {**content, **scores, "grounding": grounding}
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigurationError(
                 f"{path}: not the scores of a run ({error}); remove the file to have it made again"
@@ -142,3 +151,30 @@ def scores_to_plain(scores: Scores) -> dict[str, Any]:
 def scores_from_plain(content: dict[str, Any]) -> Scores:
     """The inverse of `scores_to_plain`."""
     return Scores(**{**content, "types": {name: Score(**counts) for name, counts in content["types"].items()}})
+
+
+def grounding_to_plain(scores: GroundingScores) -> dict[str, Any]:
+    """Counts and shares, from which every figure follows."""
+    return {
+        **{name: getattr(scores, name)._asdict() for name in _SPAN_SCORES},
+        "types": {name: score._asdict() for name, score in scores.types.items()},
+        "places": scores.places._asdict(),
+        "presence": {**scores.presence.score._asdict(), "average_precision": scores.presence.average_precision},
+        "posts": scores.posts,
+        "reading": scores.reading,
+    }
+
+
+def grounding_from_plain(content: dict[str, Any]) -> GroundingScores:
+    """The inverse of `grounding_to_plain`."""
+    presence = dict(content["presence"])
+    precision = presence.pop("average_precision")
+    return GroundingScores(
+        **{
+            **content,
+            **{name: Score(**content[name]) for name in _SPAN_SCORES},
+            "types": {name: Score(**counts) for name, counts in content["types"].items()},
+            "places": PlaceScores(**content["places"]),
+            "presence": PresenceScores(Score(**presence), precision),
+        }
+    )

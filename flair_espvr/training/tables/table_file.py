@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,12 @@ from flair_espvr.training.recipes.sections import Section
 OVERALL = ("P", "R", "F1")
 """Columns over all types, after one of F1 for each type."""
 
+GroundingColumn = Literal["EEG", "GMNER", "pointing", "IoU > .5", "mean IoU", "presence AP"]
+"""Columns of where pictures show entities, see `GroundingScores`: two of F1, three shares, an average precision."""
+
+NOT_TYPES: tuple[str, ...] = (*OVERALL, *get_args(GroundingColumn))
+"""All columns that are of no single type."""
+
 
 class Cell(Section):
     """One row in one group of columns.
@@ -19,7 +25,7 @@ class Cell(Section):
     Attributes:
         recipe: the file of the recipe whose runs fill the cell; None where there is only a paper's figure.
         corpus: the file of another recipe, whose test posts the trained models are scored on (cross-domain).
-        paper: figures in percent, by column: a type's F1, `P`, `R`, `F1`.
+        paper: figures in percent, by column: a type's F1, `P`, `R`, `F1`, one of `grounding`.
     """
 
     recipe: Path | None = None
@@ -41,6 +47,7 @@ class TableFile(Section):
     Attributes:
         title: its caption.
         types: entity types, a column of F1 for each; None for all that a group's runs and paper's figures have.
+        grounding: further columns of each group, for corpora with gold regions.
         groups: groups of columns, usually corpora, from left to right.
         rows: the systems, from top to bottom.
         compare: pairs of row titles between which differences are tested.
@@ -49,6 +56,7 @@ class TableFile(Section):
 
     title: str
     types: tuple[str, ...] | None = None
+    grounding: tuple[GroundingColumn, ...] = ()
     groups: Annotated[tuple[str, ...], Field(min_length=1)]
     rows: Annotated[tuple[TableRow, ...], Field(min_length=1)]
     compare: tuple[tuple[str, str], ...] = ()
@@ -63,7 +71,7 @@ class TableFile(Section):
             mistakes += _strangers(f"rows, {row.title}, cells", row.cells, self.groups)
             for group, cell in row.cells.items():
                 if self.types is not None:
-                    known = (*self.types, *OVERALL)
+                    known = (*self.types, *OVERALL, *self.grounding)
                     mistakes += _strangers(f"rows, {row.title}, cells, {group}, paper", cell.paper, known)
         if mistakes:
             raise ValueError("; ".join(mistakes))

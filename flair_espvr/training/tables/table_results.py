@@ -3,8 +3,10 @@
 import functools
 import operator
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
+from flair_espvr.evaluation.grounding import GroundingScores
 from flair_espvr.evaluation.predictions_file import read_predictions
 from flair_espvr.evaluation.scores import Score, Scores
 from flair_espvr.evaluation.significance import (
@@ -15,8 +17,17 @@ from flair_espvr.evaluation.significance import (
 )
 from flair_espvr.training.tables.comparison import Comparison
 from flair_espvr.training.tables.layout import Column, Row, Table
-from flair_espvr.training.tables.table_file import OVERALL, TableFile
+from flair_espvr.training.tables.table_file import NOT_TYPES, OVERALL, GroundingColumn, TableFile
 from flair_espvr.training.tables.table_runs import CellRun
+
+_GROUNDING: Mapping[GroundingColumn, Callable[[GroundingScores], float | None]] = {
+    "EEG": lambda scores: scores.eeg.f1,
+    "GMNER": lambda scores: scores.gmner.f1,
+    "pointing": lambda scores: scores.places.pointing,
+    "IoU > .5": lambda scores: scores.places.above_half,
+    "mean IoU": lambda scores: scores.places.mean_iou,
+    "presence AP": lambda scores: scores.presence.average_precision,
+}
 
 _USUAL_TYPES = ("PER", "LOC", "ORG", "MISC", "OTHER")
 """Types that papers print in this order; any others follow by name."""
@@ -24,10 +35,8 @@ _USUAL_TYPES = ("PER", "LOC", "ORG", "MISC", "OTHER")
 
 def results_table(table: TableFile, runs: Sequence[CellRun]) -> Table:
     """The table's figures: those of the finished runs, and those of the paper."""
-    scores = {
-        place: [one.folder.read_scores(one.evaluation)["lenient"] for one in found]
-        for place, found in _done(runs).items()
-    }
+    kept = {place: [one.folder.read_scores(one.evaluation) for one in found] for place, found in _done(runs).items()}
+    scores = {place: [content["lenient"] for content in found] for place, found in kept.items()}
     types = {
         group: table.types or _types_of(table, group, [scores.get((row.title, group), []) for row in table.rows])
         for group in table.groups
@@ -37,13 +46,14 @@ def results_table(table: TableFile, runs: Sequence[CellRun]) -> Table:
         values, paper = {}, {}
         for group, cell in row.cells.items():
             figures = _figures(scores.get((row.title, group), []), types[group])
+            figures |= _grounding_figures(kept.get((row.title, group), []), table.grounding)
             values.update({_key(group, column): seeds for column, seeds in figures.items()})
             paper.update({_key(group, _column(name)): figure for name, figure in cell.paper.items()})
         rows.append(Row(row.title, values=values, reference=paper, note=row.note))
     columns = [
         Column(_key(group, column), column, group)
         for group in table.groups
-        for column in (*map(_column, types[group]), *OVERALL)
+        for column in (*map(_column, types[group]), *OVERALL, *table.grounding)
     ]
     return Table(columns, rows, table.title)
 
@@ -92,7 +102,7 @@ def _counts(runs: Sequence[CellRun]) -> PostCounts:
 def _types_of(table: TableFile, group: str, scores: Iterable[Sequence[Scores]]) -> Sequence[str]:
     """The types that a group's runs or the paper have figures for."""
     papers = {name for row in table.rows if group in row.cells for name in row.cells[group].paper}
-    found = (papers - set(OVERALL)).union(*(one.types for seeds in scores for one in seeds))
+    found = (papers - set(NOT_TYPES)).union(*(one.types for seeds in scores for one in seeds))
     order = {name: place for place, name in enumerate(_USUAL_TYPES)}
     return sorted(found, key=lambda name: (order.get(name, len(order)), name))
 
@@ -112,9 +122,20 @@ def _figures(scores: Sequence[Scores], types: Iterable[str]) -> dict[str, list[f
     return {column: [100 * figure for figure in seeds] for column, seeds in by_column.items()}
 
 
+def _grounding_figures(kept: Sequence[Mapping[str, Any]], columns: Sequence[GroundingColumn]) -> dict[str, list[float]]:
+    """A system's figures of where, in percent, one a seed, by column; none where its test posts say nothing of it."""
+    scores = [content["grounding"]["lenient"] for content in kept if content["grounding"]]
+    figures = {column: [_GROUNDING[column](one) for one in scores] for column in columns}
+    return {
+        column: [100 * figure for figure in seeds if figure is not None]
+        for column, seeds in figures.items()
+        if any(figure is not None for figure in seeds)
+    }
+
+
 def _column(name: str) -> str:
     """The column of a type, or of a figure over all types."""
-    return name if name in OVERALL else f"{name} F1"
+    return name if name in NOT_TYPES else f"{name} F1"
 
 
 def _key(group: str, column: str) -> str:

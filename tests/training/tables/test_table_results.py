@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from flair_espvr.data.region import Region
 from flair_espvr.evaluation.evaluate import Evaluation
+from flair_espvr.evaluation.grounding import GoldEntity, GroundedEntity, score_grounding
 from flair_espvr.evaluation.scores import Score, Scores
 from flair_espvr.training.recipes.recipe_file import load_recipe
 from flair_espvr.training.runs.run_folder import RunFolder
@@ -45,6 +47,32 @@ def test_types_are_those_of_the_runs_and_of_the_paper(recipe_path: Path, tmp_pat
     # Nobody found a PER, so nobody is best at it; the second system has no DATE and predicts none.
     assert one.startswith("| one | ours, 2 seeds | 0.00 ± 0.00 | 0.00 ± 0.00 | **75.00** ± 0.00 |")
     assert two.startswith(f"| two | ours, 1 seed | 0.00 | {MISSING} | 0.00 |")
+
+
+def test_scores_of_places_are_kept_and_shown_where_asked_for(recipe_path: Path, tmp_path: Path) -> None:
+    shown = Region(0.0, 0.0, 0.5, 0.5)
+    gold = [[GoldEntity(0, 2, "PER", (shown,)), GoldEntity(3, 4, "LOC", ())], [GoldEntity(0, 1, "ORG", (shown,))]]
+    found = [[GroundedEntity(0, 2, "PER", shown, 0.9), GroundedEntity(3, 4, "PER", None, 0.2)], []]
+    grounding = score_grounding(gold, found)
+    (run,) = finished(tmp_path, recipe_path, "one", TYPES)
+    scores = Scores(TYPES, 4, "lenient")
+    run.folder.write_evaluation(Evaluation([], [], scores, scores, {"lenient": grounding}))
+    assert run.folder.read_scores()["grounding"] == {"lenient": grounding}
+
+    columns = ("EEG", "GMNER", "IoU > .5", "presence AP")
+    table = results_table(table_of(recipe_path, types=("PER",), grounding=columns), [run])
+    assert [column.title for column in table.columns] == ["PER F1", "P", "R", "F1", *columns]
+    assert table.rows[0].values["here.EEG"] == [pytest.approx(80.0)]
+    assert table.rows[0].values["here.GMNER"] == [pytest.approx(40.0)]
+    assert table.rows[0].values["here.presence AP"] == [pytest.approx(100.0)]
+    assert "here.EEG" not in table.rows[1].values
+
+
+def test_runs_without_gold_regions_have_none(recipe_path: Path, tmp_path: Path) -> None:
+    (run,) = finished(tmp_path, recipe_path, "one", TYPES)
+    assert run.folder.read_scores()["grounding"] == {}
+    table = results_table(table_of(recipe_path, types=("PER",), grounding=("EEG",)), [run])
+    assert "here.EEG" not in table.rows[0].values
 
 
 def test_types_may_be_chosen(recipe_path: Path, tmp_path: Path) -> None:
