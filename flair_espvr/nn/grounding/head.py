@@ -11,6 +11,7 @@ from flair_espvr.nn.features import ImageFeatures
 from flair_espvr.nn.grounding.calibration import GroundingCalibration
 from flair_espvr.nn.grounding.reading import Evidence, Grounding, read_evidence
 from flair_espvr.nn.grounding.tensors import GoldRegions, Mentions
+from flair_espvr.nn.layers.positioning import first_maximum
 from flair_espvr.nn.layers.rectangles import covered_shares
 
 _SIZE = 256
@@ -21,8 +22,8 @@ class GroundingHead(torch.nn.Module):
     """A bilinear map from an entity to the regions of the image, and a classifier of its presence.
 
     Region r is part of what entity e names with the logit z_r = (W_e e + w_e) . (W_b b_r + w_b) / sqrt(D), with
-    layer-normed e and b; where the network has a map of its own, z_r also has a share of its logit. Presence is read
-    from e, from the regions that the softmax of z attends to, from the maximum and the mean of z, and from the tags.
+    layer-normed e and b of mean square 1; where the network has a map of its own, z_r also has a share of its logit.
+    Presence is read from e, from the region with the largest z, from the maximum and the mean of z, and from the tags.
     Gradients stay in the head: what it learns changes no tag.
 
     Args:
@@ -49,10 +50,11 @@ class GroundingHead(torch.nn.Module):
         self.register_load_state_dict_pre_hook(_absent_in_older_files)
 
     def relevance(self, mentions: Mentions, regions: Tensor) -> Tensor:
-        """z, (B, M, R), from layer-normed regions (B, R, Dv)."""
+        """z, (B, M, R), from regions (B, R, Dv) in float32."""
         query = self.query(self.entity_norm(mentions.features)) / math.sqrt(_SIZE)  # (B, M, D)
         # (q W_b) b and not q (W_b b): there are fewer entities than regions.
-        logits = query @ self.key.weight @ regions.transpose(1, 2) + (query @ self.key.bias).unsqueeze(2)
+        products = query @ self.key.weight @ regions.transpose(1, 2)
+        logits = products / _size(regions).transpose(1, 2) + (query @ self.key.bias).unsqueeze(2)
         return logits if mentions.own_map is None else logits + self.own_share * mentions.own_map
 
     def losses(self, mentions: Mentions, images: ImageFeatures, gold: GoldRegions) -> dict[str, Tensor]:
@@ -70,7 +72,7 @@ class GroundingHead(torch.nn.Module):
             self.learned, self.calibration = True, GroundingCalibration()
         known = gold.spans.mask & images.present[:, None]
         shown = gold.mask.any(dim=2)  # (B, M)
-        regions = _normed(images.regions)
+        regions = images.regions.float()
         with torch.autocast(regions.device.type, enabled=False):
             logits = self.relevance(mentions, regions)
             target = covered_shares(gold.boxes.flatten(0, 1), gold.mask.flatten(0, 1), images.grid).view_as(logits)
@@ -86,7 +88,7 @@ class GroundingHead(torch.nn.Module):
         """What speaks for each region; None where the head has learned nothing and the network has no own map."""
         with torch.autocast(images.regions.device.type, enabled=False):
             if self.learned:
-                regions = _normed(images.regions)
+                regions = images.regions.float()
                 logits = self.relevance(mentions, regions)
                 return Evidence(logits, self._presence(mentions, regions, logits), images.grid)
             if mentions.own_map is not None:
@@ -100,9 +102,10 @@ class GroundingHead(torch.nn.Module):
 
     def _presence(self, mentions: Mentions, regions: Tensor, logits: Tensor) -> Tensor:
         """The logit of the image showing each entity, (B, M)."""
-        attended = logits.softmax(dim=2) @ regions  # (B, M, Dv)
+        best = first_maximum(logits).unsqueeze(2)  # (B, M, 1)
+        region = _normed(torch.take_along_dim(regions, best, dim=1))  # (B, M, Dv)
         evidence = torch.stack([logits.amax(dim=2), logits.logsumexp(dim=2) - math.log(logits.shape[2])], dim=2)
-        seen = torch.cat([self.entity_norm(mentions.features), attended, evidence, mentions.types], dim=2)
+        seen = torch.cat([self.entity_norm(mentions.features), region, evidence, mentions.types], dim=2)
         return self.presence(seen).squeeze(2)
 
     def get_extra_state(self) -> Tensor:
@@ -119,8 +122,13 @@ class GroundingHead(torch.nn.Module):
         self.learned, self.calibration = bool(learned), GroundingCalibration.of_numbers(numbers)
 
 
-def _normed(regions: Tensor) -> Tensor:
-    return torch.nn.functional.layer_norm(regions.float(), regions.shape[-1:])
+def _size(vectors: Tensor) -> Tensor:
+    """Root of the mean square of vectors (..., D), (..., 1), and a little more: there are vectors of zeros."""
+    return torch.linalg.vector_norm(vectors, dim=-1, keepdim=True) / math.sqrt(vectors.shape[-1]) + 1e-6
+
+
+def _normed(vectors: Tensor) -> Tensor:
+    return vectors / _size(vectors)
 
 
 def _absent_in_older_files(head: GroundingHead, state: dict[str, Any], prefix: str, *_: Any) -> None:

@@ -5,17 +5,14 @@ from torch import Tensor
 
 from flair_espvr.nn.layers.positioning import first_maximum
 
-_SLICE = 256
-"""Maps that are searched at once: a map of 37 x 37 cells has 703 pairs of rows, and what is kept of each adds up."""
-
 
 @torch.no_grad()
 def best_rectangles(maps: Tensor) -> Tensor:
     """The rectangle of cells with the largest sum in each of N maps; it holds at least one cell.
 
-    All pairs of rows are tried. Between two rows, sums of columns come from running sums over the rows, and the best
-    interval of columns that ends in a column is a running sum less the lowest one before it: the work grows with the
-    number of pairs times the number of columns, not with that of rectangles.
+    All P pairs of a first and a last row are tried, H (H + 1) / 2. Between two rows, sums of columns come from running
+    sums over the rows, and the best interval of columns from Kadane's walk over them: time grows with P W, memory with
+    P, and neither with the number of rectangles.
 
     Args:
         maps: (N, H, W) what each cell counts, of either sign.
@@ -24,23 +21,22 @@ def best_rectangles(maps: Tensor) -> Tensor:
         (N, 4) long: left, top, right and bottom edge in cells, right and bottom exclusive. Among equal sums the
         rectangle wins whose first row, then last row, right and left edge are lowest, as far as sums are exact.
     """
-    parts = [_best_rectangles(part) for part in maps.split(_SLICE)]
-    return torch.cat(parts) if parts else maps.new_zeros((0, 4), dtype=torch.long)
-
-
-def _best_rectangles(maps: Tensor) -> Tensor:
     height, width = maps.shape[1:]
     rows = torch.nn.functional.pad(maps.cumsum(dim=1), (0, 0, 1, 0))  # (N, H + 1, W) sums of the rows above an edge
-    top, bottom = torch.triu_indices(height, height, device=maps.device)  # (P,) each
-    columns = rows[:, bottom + 1] - rows[:, top]  # (N, P, W)
-    edges = torch.nn.functional.pad(columns.cumsum(dim=2), (1, 0))  # (N, P, W + 1) sums left of an edge
-    lowest = edges[..., :-1].cummin(dim=2).values  # (N, P, W)
-    best = first_maximum((edges[..., 1:] - lowest).flatten(1))  # (N,)
-    pair, last = best // width, best % width
-    chosen = edges[torch.arange(len(maps), device=maps.device), pair]  # (N, W + 1)
+    top, last_row = torch.triu_indices(height, height, device=maps.device)  # (P,) each
+    bottom = last_row + 1
+    ending = best = maps.new_full((len(maps), len(top)), -torch.inf)  # (N, P) sums of intervals that end in a column
+    for column in rows.unbind(2):
+        ending = column[:, bottom] - column[:, top] + ending.clamp(min=0)
+        best = torch.maximum(best, ending)
+    pair = first_maximum(best)  # (N,)
+    top, bottom = top[pair], bottom[pair]
+    columns = (rows.gather(1, edge.view(-1, 1, 1).expand(-1, 1, width)).squeeze(1) for edge in (bottom, top))
+    sums = torch.nn.functional.pad(torch.sub(*columns).cumsum(dim=1), (1, 0))  # (N, W + 1) left of an edge
+    last = first_maximum(sums[:, 1:] - sums[:, :-1].cummin(dim=1).values)
     before = torch.arange(width + 1, device=maps.device) <= last[:, None]
-    left = first_maximum(-chosen.masked_fill(~before, torch.inf))
-    return torch.stack([left, top[pair], last + 1, bottom[pair] + 1], dim=1)
+    left = first_maximum(-sums.masked_fill(~before, torch.inf))
+    return torch.stack([left, top, last + 1, bottom], dim=1)
 
 
 def rectangle_mask(rectangles: Tensor, grid: tuple[int, int]) -> Tensor:

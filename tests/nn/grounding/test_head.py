@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, layer_norm
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from flair_espvr.nn import Spans
 from flair_espvr.nn.features import ImageFeatures
@@ -52,6 +52,10 @@ def covered(box: Tensor, row: int, column: int) -> float:
     return max(width, 0) * max(height, 0) * rows * columns
 
 
+def normed(vector: Tensor) -> Tensor:
+    return vector / (vector.square().mean().sqrt() + 1e-6)
+
+
 def test_relevance_and_losses_are_the_printed_ones() -> None:
     grounding, (mentions, images), known = head(), batch(), gold(boxes=1)
     assert mentions.own_map is not None
@@ -64,17 +68,17 @@ def test_relevance_and_losses_are_the_printed_ones() -> None:
             query = grounding.query(grounding.entity_norm(mentions.features[post, entity]))
             logits = []
             for region in range(REGIONS):
-                vector = layer_norm(images.regions[post, region], (7,))
+                vector = normed(images.regions[post, region])
                 key = grounding.key(vector)
                 logits.append(query @ key / math.sqrt(256) + 0.3 * mentions.own_map[post, entity, region])
             z = torch.stack(logits)
-            torch.testing.assert_close(grounding.relevance(mentions, layer_norm(images.regions, (7,)))[post, entity], z)
+            torch.testing.assert_close(grounding.relevance(mentions, images.regions)[post, entity], z)
             if entity == 0:
                 target = [covered(known.boxes[post, 0, 0], *divmod(region, GRID[1])) for region in range(REGIONS)]
                 cells[post] += binary_cross_entropy_with_logits(z, torch.tensor(target))
-            attended = z.softmax(0) @ layer_norm(images.regions[post], (7,))
+            region = normed(images.regions[post, z.argmax()])
             evidence = torch.stack([z.max(), z.exp().mean().log()])
-            seen = [grounding.entity_norm(mentions.features[post, entity]), attended, evidence]
+            seen = [grounding.entity_norm(mentions.features[post, entity]), region, evidence]
             logit = grounding.presence(torch.cat([*seen, mentions.types[post, entity]]))
             presence[post] += binary_cross_entropy_with_logits(logit, torch.tensor([float(entity == 0)]))
     torch.testing.assert_close(losses["regions"], cells)

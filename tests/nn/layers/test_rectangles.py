@@ -51,7 +51,7 @@ def test_a_rectangle_of_any_size_on_any_grid(grid: tuple[int, int]) -> None:
     assert best_rectangles(rectangle_mask(rectangles, grid).float() - 0.5).tolist() == rectangles.tolist()
 
 
-def test_many_maps_are_searched_in_slices_and_none_in_none() -> None:
+def test_maps_are_searched_by_themselves_and_none_gives_none() -> None:
     maps = torch.randn(600, 5, 4)
     assert torch.equal(best_rectangles(maps)[511:513], best_rectangles(maps[511:513]))
     assert best_rectangles(maps[:0]).shape == (0, 4)
