@@ -14,8 +14,9 @@ the probabilities are. Finished runs are kept in `CACHE/grounded.jsonl` and not 
 
 import argparse
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise, product
 from pathlib import Path
 from types import MappingProxyType
@@ -30,6 +31,7 @@ from flair.datasets import FlairDatapointDataset
 from benchmarks.blind_places import best_constant_box, blind_scores, ceiling_scores
 from benchmarks.calibration import expected_calibration_error
 from benchmarks.grounded_posts import DRAWN, LABEL, read_corpus, with_other_pictures, without_regions
+from benchmarks.head_alone import HeadAlone
 from benchmarks.results import finished_results, mean_and_deviation
 from benchmarks.training import add_training_options, do_missing_runs, espvr_sizes, fine_tune, run_settings
 from flair_espvr import CaptionedTransformerEmbeddings, ImageRegionEmbeddings
@@ -62,15 +64,18 @@ class Configuration:
         title: what the row is called.
         boxes: whether the training posts keep their gold regions.
         model: the model's own hyperparameters.
+        head_alone: whether there is no model, but the grounding head and gold entities, see `HeadAlone`.
     """
 
     title: str
     boxes: bool = False
+    head_alone: bool = False
     model: Mapping[str, Any] = field(default_factory=dict)
 
 
 CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
     {
+        "head": Configuration("the head alone, gold entities, with boxes", boxes=True, head_alone=True),
         "boxes": Configuration("with boxes", boxes=True),
         "none": Configuration("without boxes"),
         "paper": Configuration("without boxes, the paper's window", model={"window_placement": "paper"}),
@@ -119,13 +124,19 @@ def run(
     """Train and test once, in a process that has done nothing else.
 
     Returns:
-        `raw` and `calibrated`, the scores before and after calibration, see `measure`; `step`, seconds a training step.
+        See `before_and_after`; also `step`, seconds a training step.
     """
     chosen = CONFIGURATIONS[configuration]
     torch.set_num_threads(options.threads)
     flair.set_seed(seed)
     posts = grounded_corpus(corpus, options)
     train = [*posts.train, *posts.other_train] if chosen.boxes else without_regions(posts.train)
+    regions = regions_of(options, backbone, grid)
+    if chosen.head_alone:
+        types = sorted({span.tag for sentence in train for span in sentence.get_spans(LABEL)})
+        head = HeadAlone(CaptionedTransformerEmbeddings(options.encoder, fine_tune=False), regions, types)
+        head.fit(train, epochs=options.head_epochs, batch_size=options.batch_size)
+        return before_and_after(posts, head.calibrate, partial(head.predict, label_name=PREDICTED))
     data: Corpus[Sentence] = Corpus(
         FlairDatapointDataset(train),
         FlairDatapointDataset(posts.dev),
@@ -137,17 +148,12 @@ def run(
         CaptionedTransformerEmbeddings(options.encoder, fine_tune=not options.frozen),
         data.make_label_dictionary(LABEL, add_unk=False),
         LABEL,
-        region_embeddings=regions_of(options, backbone, grid),
+        region_embeddings=regions,
         **{**espvr_sizes(options), "window": max(1, options.window * grid // 12), **chosen.model},
     )
     step = fine_tune(tagger, data, options, keep_embeddings=options.frozen)
-    result: dict[str, Any] = {"step": step}
-    for name in ("raw", "calibrated"):
-        if name == "calibrated":
-            tagger.calibrate([*posts.dev, *posts.other_dev])
-        tagger.predict([*posts.test, *posts.other_test], label_name=PREDICTED, mini_batch_size=options.batch_size)
-        result[name] = measure(posts.test, posts.other_test)
-    return result
+    predict = partial(tagger.predict, label_name=PREDICTED, mini_batch_size=options.batch_size)
+    return {"step": step, **before_and_after(posts, tagger.calibrate, predict)}
 
 
 @dataclass(frozen=True)
@@ -160,6 +166,18 @@ class GroundedPosts:
     other_train: list[Sentence]
     other_dev: list[Sentence]
     other_test: list[Sentence]
+
+
+def before_and_after(
+    posts: GroundedPosts, calibrate: Callable[[list[Sentence]], Any], predict: Callable[[list[Sentence]], Any]
+) -> dict[str, Any]:
+    """What `measure` gives of the test posts, `raw` and, after calibration on the development posts, `calibrated`."""
+    tested = [*posts.test, *posts.other_test]
+    predict(tested)
+    raw = measure(posts.test, posts.other_test)
+    calibrate([*posts.dev, *posts.other_dev])
+    predict(tested)
+    return {"raw": raw, "calibrated": measure(posts.test, posts.other_test)}
 
 
 def grounded_corpus(name: str, options: argparse.Namespace) -> GroundedPosts:
@@ -369,10 +387,18 @@ def _parser() -> argparse.ArgumentParser:
         "--backbones", nargs="+", choices=BACKBONES, default=["efficientnet"], metavar="NAME", help=", ".join(BACKBONES)
     )
     add("--grids", nargs="+", type=int, choices=GRIDS, default=[12], metavar="SIDE", help="12, 24")
-    add("--configurations", nargs="+", choices=CONFIGURATIONS, default=["boxes", "none"], metavar="NAME")
+    add(
+        "--configurations",
+        nargs="+",
+        choices=CONFIGURATIONS,
+        default=["boxes", "none"],
+        metavar="NAME",
+        help=", ".join(CONFIGURATIONS),
+    )
     add("--efficientnet", metavar="FILE", help="EfficientNet-Lite0's weights; those of the `offline` extra by default")
     add("--dinov2", metavar="FILE", help="DINOv2-small's weights; the hub's by default")
     add("--frozen", action="store_true", help="leave the text encoder as it is, which takes a third of the time")
+    add("--head-epochs", type=int, default=20, help="of the head alone")
     add_training_options(parser)
     return parser
 

@@ -3,15 +3,18 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import grounded
 from benchmarks.blind_places import best_constant_box, best_rectangle, blind_scores, ceiling_scores
 from benchmarks.grounded import CONFIGURATIONS, columns, gold_of, grounded_corpus, main, measure, table, truth_table
 from benchmarks.grounded_posts import with_other_pictures, without_regions
+from benchmarks.head_alone import HeadAlone
 from flair_espvr.data.formats.jsonl import read_jsonl_sentences
 from flair_espvr.data.metadata import IMAGE, REGIONS
 from flair_espvr.data.region import Region
 from flair_espvr.evaluation.grounding import GoldEntity
+from flair_espvr.nn.features import ImageFeatures
 
 
 def record(number, type_, words, *, start, regions):
@@ -133,6 +136,40 @@ def test_a_run_that_has_ended_is_not_done_again(folder, monkeypatch, capsys):
         (seed, name) for seed in (1, 2) for name in ("boxes", "none")
     ]
     assert "| best constant box |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_head_alone_learns_where_and_whether(folder, posts, share):
+    """Regions that say by a number of their own whether they show the entity; of a post with others, none does."""
+    torch.manual_seed(0)
+
+    class Words:
+        embedding_length = 4
+
+        def embed_batch(self, sentences):
+            return torch.ones(len(sentences), 3, 4)
+
+    class Regions:
+        embedding_length = 5
+
+        def regions(self, sentences):
+            vectors = torch.randn(len(sentences), 16, 5)
+            for row, sentence in enumerate(sentences):
+                for region in sentence.get_spans("ner")[0].get_label("ner").metadata[REGIONS]:
+                    for cell in range(16):
+                        x, y = (cell % 4 + 0.5) / 4, (cell // 4 + 0.5) / 4
+                        vectors[row, cell, 0] += 8 * region.holds(x, y)
+            present = torch.ones(len(sentences), dtype=torch.bool)
+            return ImageFeatures(vectors, vectors.mean(dim=1), present, (4, 4), len(sentences))
+
+    posts = posts[:2] + (with_other_pictures(posts[:2], np.random.default_rng(0)) if share else [])
+    head = HeadAlone(Words(), Regions(), ["ANIMALS", "PEOPLE"])
+    head.fit(posts, epochs=60, batch_size=4, learning_rate=0.02)
+    head.calibrate(posts)
+    head.predict(posts, label_name="predicted")
+    measured = measure(posts[:2], posts[2:])
+    assert (measured["f1"], measured["eeg"], measured["half"]) == (100.0, 100.0, 100.0)
+    assert measured["precision"] == (100.0 if share else None)
 
 
 def test_posts_that_show_all_they_name_also_get_other_pictures(folder):
