@@ -60,6 +60,11 @@ class ModelConfig(BaseModel):
         """Whether a model with this config looks at images; text and contexts alone otherwise."""
         return True
 
+    @property
+    def reads_objects(self) -> bool:
+        """Whether a model with this config reads the objects in images."""
+        return False
+
     def without_images(self) -> Self:
         """The config of the same model where nothing gives it images.
 
@@ -69,3 +74,19 @@ class ModelConfig(BaseModel):
         if self.reads_images:
             raise ValueError("this model reads images: give it region_embeddings")
         return self
+
+
+class ObjectLabelConfig(ModelConfig):
+    """Base of the configs of models that read the labels of objects."""
+
+    object_labels: tuple[str, ...] = ()
+    """The labels that have a vector of their own; a recipe that names none takes those of its training posts. All
+    others share one."""
+
+    most_objects: PositiveInt = 5
+    """Objects of a post that are read, the surest first."""
+
+    @property
+    def reads_objects(self) -> bool:
+        """Always."""
+        return True

@@ -1,21 +1,21 @@
 """The UMT network: cross-modal attention both ways, and a span CRF against the bias of the image (Yu et al., 2020)."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from flair_espvr.nn.config import ModelConfig, PositiveInt, Share, Weight, require_heads
+from flair_espvr.nn.config import PositiveInt, Share, require_heads
 from flair_espvr.nn.crf.bio_crf import LinearChainCRF
 from flair_espvr.nn.features import ImageFeatures
 from flair_espvr.nn.layers.fusion import GatedFusion
 from flair_espvr.nn.layers.self_attention import SelfAttentionStack
-from flair_espvr.nn.network import SPAN_LABELS, Network, NetworkOutput, known_size
+from flair_espvr.nn.network import SPAN_LABELS, known_size
+from flair_espvr.nn.span_network import SpanConfig, SpanNetwork, SpanOutput
 
 
-class UMTConfig(ModelConfig):
+class UMTConfig(SpanConfig):
     """Hyperparameters of UMT; the defaults are the published ones for a base-size encoder."""
 
     hidden_size: PositiveInt | None = None
@@ -30,27 +30,14 @@ class UMTConfig(ModelConfig):
     span_mixing: Share = 0.5
     """Share of the span emissions in those of the tag CRF."""
 
-    span_loss_weight: Weight = 0.5
-    """Beta, what the span CRF's loss counts beside the tag CRF's."""
 
-
-@dataclass(frozen=True)
-class UMTOutput(NetworkOutput):
-    """What one forward pass gives.
-
-    Attributes:
-        span_emissions: (B, T, 3) over `SPAN_LABELS`.
-    """
-
-    span_emissions: Tensor
-
-
-class UMTNetwork(Network[UMTOutput]):
+class UMTNetwork(SpanNetwork):
     """Two self-attention layers over the words, coupled cross-modal paths with a gate, and two CRFs.
 
     Arguments are those of `Network`.
     """
 
+    config: UMTConfig
     conversion: Tensor
 
     def __init__(self, config: UMTConfig, *, word_size: int, region_size: int | None, labels: Sequence[str]) -> None:
@@ -73,12 +60,7 @@ class UMTNetwork(Network[UMTOutput]):
         self.span_crf = LinearChainCRF(SPAN_LABELS)
         self.register_buffer("conversion", conversion_matrix(labels), persistent=False)
 
-    @property
-    def loss_weights(self) -> Mapping[str, float]:
-        """Beta for the span term."""
-        return {"spans": self.config.span_loss_weight}
-
-    def forward(self, words: Tensor, mask: Tensor, images: ImageFeatures | None, **_: Any) -> UMTOutput:
+    def forward(self, words: Tensor, mask: Tensor, images: ImageFeatures | None, **_: Any) -> SpanOutput:
         """Score every word's tags: E = (1 - m) E_main + m E_spans M, with m the config's `span_mixing`.
 
         Args:
@@ -97,12 +79,7 @@ class UMTNetwork(Network[UMTOutput]):
             fused = self.fusion(text, mask, regions, images.mask, asking_regions=asking)  # (B, T, 2D)
         mixing = self.config.span_mixing
         emissions = (1 - mixing) * self.tag_emissions(fused) + mixing * (span_emissions @ self.conversion)
-        return UMTOutput(emissions, mask, span_emissions)
-
-    def losses(self, output: UMTOutput, tags: Tensor) -> dict[str, Tensor]:
-        """`"tags"` and `"spans"`: negative log-likelihoods, (B,) each."""
-        spans = self.span_crf.loss(output.span_emissions, self.span_tags(tags), output.mask)
-        return {**super().losses(output, tags), "spans": spans}
+        return SpanOutput(emissions, mask, span_emissions)
 
 
 def conversion_matrix(labels: Sequence[str]) -> Tensor:
