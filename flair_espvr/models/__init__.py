@@ -6,10 +6,13 @@ from flair_espvr.models.files.model_card import ModelFacts
 from flair_espvr.models.gvatt import GVATTTagger
 from flair_espvr.models.hvpnet import HVPNeTTagger
 from flair_espvr.models.ita import ITATagger
+from flair_espvr.models.m3s import M3STagger
 from flair_espvr.models.maf import MAFTagger
+from flair_espvr.models.mgcmt import MGCMTTagger
 from flair_espvr.models.registry import list_models, register_model
 from flair_espvr.models.tagger import MultimodalTagger
 from flair_espvr.models.uamner import UAMNerTagger
+from flair_espvr.models.umgf import UMGFTagger
 from flair_espvr.models.umt import UMTTagger
 
 DEFAULT_MODEL = "espvr"
@@ -22,10 +25,13 @@ __all__ = [
     "GVATTTagger",
     "HVPNeTTagger",
     "ITATagger",
+    "M3STagger",
     "MAFTagger",
+    "MGCMTTagger",
     "ModelFacts",
     "MultimodalTagger",
     "UAMNerTagger",
+    "UMGFTagger",
     "UMTTagger",
     "list_models",
     "register_model",

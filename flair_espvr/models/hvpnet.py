@@ -18,7 +18,7 @@ from flair_espvr.nn.networks.hvpnet import HVPNeTConfig, HVPNeTNetwork
 class HVPNeTTagger(MultimodalTagger):
     """Tags entities from words that an encoder reads behind the picture, a prefix in each of its attention layers.
 
-    Hyperparameters are those of `HVPNeTConfig`. It points at no region.
+    Hyperparameters are those of `HVPNeTConfig`. It says where entities are once it has learned from boxes.
     """
 
     config_class: ClassVar[type[ModelConfig]] = HVPNeTConfig

@@ -13,7 +13,7 @@ class UAMNerTagger(MultimodalTagger):
     """Tags entities from words, and from words and picture where the words alone leave it unsure: an interpretation.
 
     Neither text nor code of UAMNer were to be had; this follows its abstract. Hyperparameters are those of
-    `UAMNerConfig`. It points at no region.
+    `UAMNerConfig`. It says where entities are once it has learned from boxes.
     """
 
     config_class: ClassVar[type[ModelConfig]] = UAMNerConfig

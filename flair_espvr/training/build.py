@@ -16,11 +16,14 @@ from flair.nn import Classifier
 from tqdm import tqdm
 
 from flair_espvr.data import CAPTION, IMAGE, POSTS, TWITTER_2015, TWITTER_2017, MultimodalCorpus
+from flair_espvr.data.metadata import OBJECTS
+from flair_espvr.data.object_labels import object_labels
 from flair_espvr.embeddings import CaptionedTransformerEmbeddings, CharacterCNNEmbeddings, ImageRegionEmbeddings
 from flair_espvr.errors import BadImageError, ConfigurationError, MissingFilesError
 from flair_espvr.images.loading import load_image
 from flair_espvr.io.packaged import resolve_packaged
 from flair_espvr.models.registry import model_class
+from flair_espvr.nn.config import ModelConfig, ObjectLabelConfig
 from flair_espvr.training.recipes import sections
 from flair_espvr.training.recipes.recipe import Recipe
 
@@ -132,6 +135,8 @@ def build_tagger(
     kind = arguments.pop("type")
     if isinstance(recipe.model, sections.SequenceTagger):
         return SequenceTagger(embeddings, tag_dictionary=dictionary, tag_type=label_type, **arguments)
+    if isinstance(recipe.model, ObjectLabelConfig) and not recipe.model.object_labels:
+        arguments["object_labels"] = object_labels(corpus.train or ())
     return model_class(kind)(embeddings, dictionary, label_type, region_embeddings=regions, **arguments)
 
 
@@ -166,6 +171,11 @@ def _require(recipe: Recipe, corpus: MultimodalCorpus) -> None:
         raise ConfigurationError(
             f"{corpus.name}: the recipe reads the context {key!r}, but no training post has one. Name a file of such "
             f"(corpus.{key}), or take it out of embeddings.contexts"
+        )
+    if isinstance(recipe.model, ModelConfig) and recipe.model.reads_objects and not _any_has(corpus.train, OBJECTS):
+        raise ConfigurationError(
+            f"{corpus.name}: the model reads objects in pictures, but no training post has any. Name a file of them "
+            "(corpus.objects; flair-espvr objects writes one)"
         )
     if recipe.regions is not None and not _any_has(corpus.train, IMAGE):
         raise ConfigurationError(

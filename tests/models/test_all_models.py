@@ -11,7 +11,7 @@ from flair.data import Corpus, Label, Sentence
 from flair.nn import Classifier
 from flair.trainers.plugins import TrainerPlugin
 
-from flair_espvr import MultimodalTagger, Region, list_models
+from flair_espvr import MultimodalTagger, PictureObject, Region, list_models
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
 from flair_espvr.models.registry import model_class
 from flair_espvr.training.trainer.resume import ResumableTrainer
@@ -42,7 +42,13 @@ SHOWN = (Region(0.0, 0.0, 0.5, 1.0), Region(0.5, 0.5, 1.0, 1.0))
 
 @pytest.fixture
 def posts(posts: list[Sentence]) -> list[Sentence]:
-    """Those of all tests; of most entities it is known where the picture shows them: in two places, one or none."""
+    """Those of all tests, some with objects, one of these without the picture that they were seen in.
+
+    Of most entities it is known where the picture shows them: in two places, one or none.
+    """
+    person, ball = PictureObject("person", 0.9, (0.0, 0.0, 0.5, 1.0)), PictureObject("ball", 0.5, (0.5, 0.5, 1.0, 1.0))
+    for number, objects in ((0, [ball, person]), (1, []), (4, [person]), (7, [person])):
+        posts[number].add_metadata("objects", objects)
     known = [[SHOWN, ()], [SHOWN[1:]], [], [], [()], [()], [], [SHOWN[:1], None]]
     for post, places in zip(posts, known, strict=True):
         for span, regions in zip(post.get_spans("ner"), places, strict=False):

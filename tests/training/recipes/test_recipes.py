@@ -7,8 +7,10 @@ import flair
 import pytest
 from flair.embeddings import WordEmbeddings
 
-from flair_espvr import ImageRegionEmbeddings, MultimodalCorpus
-from flair_espvr.data.metadata import CAPTION, CONTEXTS
+from flair_espvr import ImageRegionEmbeddings, MultimodalCorpus, PictureObject
+from flair_espvr.data.metadata import CAPTION, CONTEXTS, OBJECTS
+from flair_espvr.errors import ConfigurationError
+from flair_espvr.flair_compat import remove_metadata
 from flair_espvr.io.packaged import packaged_folder
 from flair_espvr.nn.config import ModelConfig
 from flair_espvr.training import build
@@ -27,8 +29,9 @@ def corpus() -> MultimodalCorpus:
     corpus = build.build_corpus(ColumnCorpus(folder=POSTS, images=POSTS / "images", captions=POSTS / "captions.tsv"))
     # Flair's own tagger ends in an IndexError on a type that it has not seen, so all splits are the same posts.
     corpus._train = corpus._dev = corpus._test = posts = list(corpus.train)[:8]
-    for key in set(CONTEXTS) - {CAPTION}:
+    for key in set(CONTEXTS) - {CAPTION, OBJECTS}:
         posts[0].add_metadata(key, "a dog")
+    posts[0].add_metadata(OBJECTS, [PictureObject("person", 0.9, (0.2, 0.1, 0.7, 0.8))])
     return corpus
 
 
@@ -95,3 +98,16 @@ def test_the_two_corpora_have_the_same_recipes() -> None:
 def test_words_and_stacks_are_among_them() -> None:
     kinds = {type(load_recipe(path).embeddings) for path in RECIPES}
     assert {Words, Stack} <= kinds
+
+
+def test_labels_of_objects_are_those_of_the_training_posts_which_must_have_some(
+    tiny_bert: Path, corpus: MultimodalCorpus, regions: ImageRegionEmbeddings
+) -> None:
+    recipe = small(load_recipe(FOLDER / "twitter_2017" / "mgcmt.yaml"), tiny_bert)
+    assert build.build_tagger(recipe, corpus, regions).config.object_labels == ("person",)
+    (post,) = (post for post in corpus.train if post.has_metadata(OBJECTS))
+    objects = post.get_metadata(OBJECTS)
+    remove_metadata(post, OBJECTS)
+    with pytest.raises(ConfigurationError, match=r"reads objects in pictures.*corpus\.objects"):
+        build.build_tagger(recipe, corpus, regions)
+    post.add_metadata(OBJECTS, objects)
