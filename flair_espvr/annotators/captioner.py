@@ -13,18 +13,27 @@ import torch
 import transformers
 from PIL import Image
 
-from flair_espvr.annotators.caption_models import (
-    FAMILIES,
+from flair_espvr.annotators.pretrained import (
     fitting_dtype,
     load_model,
-    load_processors,
+    load_processor,
     model_identity,
     read_config,
     supported_family,
+    versions,
 )
 from flair_espvr.errors import ConfigurationError
 
 log = logging.getLogger("flair.espvr.annotators")
+
+FAMILIES = {
+    "blip": "BLIP",
+    "blip-2": "BLIP-2",
+    "git": "GIT",
+    "vision-encoder-decoder": "ViT-GPT2 and other pairs of an image encoder and a text decoder",
+    "florence2": "Florence-2",
+}
+"""What `Captioner` runs: the `model_type` in a model's `config.json`, and the name the field knows it by."""
 
 _FLORENCE_PROMPT = "<CAPTION>"
 
@@ -88,7 +97,9 @@ class Captioner:
                 f"not {batch_size}, {max_new_tokens} and {num_beams}"
             )
         config = read_config(model, revision)
-        self.family = supported_family(config, model)
+        self.family = supported_family(
+            config, model, FAMILIES, "For anything else implement flair_espvr.annotators.captioner.ImageCaptioner"
+        )
         if self.family == "vision-encoder-decoder" and prompt is not None:
             raise ConfigurationError(f"{model}: this family ({FAMILIES[self.family]}) takes no prompt; leave it out")
         self.prompt = _FLORENCE_PROMPT if self.family == "florence2" and prompt is None else prompt
@@ -97,8 +108,15 @@ class Captioner:
         self.num_beams = num_beams
         self.dtype = dtype or fitting_dtype(flair.device)
         self._name, self._revision = model_identity(model, config.get("_commit_hash") or revision)
-        self._processor, self._image_processor, self._tokenizer = load_processors(model, revision, config)
-        self._model = load_model(model, revision, self.dtype).to(flair.device)
+        self._processor, self._image_processor, self._tokenizer = _load_processors(model, revision, config)
+        self._model = load_model(
+            transformers.AutoModelForImageTextToText,
+            model,
+            revision,
+            self.dtype,
+            purpose="write captions",
+            may_lack=lambda name: ".pooler." in name,  # an encoder's pooler takes no part in a caption
+        ).to(flair.device)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -114,8 +132,7 @@ class Captioner:
             "do_sample": False,
             "num_beams": self.num_beams,
             "max_new_tokens": self.max_new_tokens,
-            "transformers": transformers.__version__,
-            "torch": torch.__version__,
+            **versions(),
         }
 
     def caption(self, images: Sequence[Image.Image]) -> list[str]:
@@ -165,3 +182,22 @@ class Captioner:
             return length - 1  # BLIP itself drops the tokenizer's [SEP]
         decoder = self._model.language_model if self.family == "blip-2" else self._model
         return 0 if decoder.config.is_encoder_decoder else length
+
+
+def _load_processors(model: str | Path, revision: str | None, config: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """Processor (`None` where the family has none), image processor and tokenizer.
+
+    Raises:
+        ConfigurationError: one is missing, or needs code of its own.
+    """
+    if config["model_type"] == "vision-encoder-decoder":
+        image_processor = load_processor(transformers.AutoImageProcessor, model, revision)
+        return None, image_processor, load_processor(transformers.AutoTokenizer, model, revision)
+    processor = load_processor(transformers.AutoProcessor, model, revision)
+    if config["model_type"] == "blip-2" and None in (config.get("image_token_index"), processor.num_query_tokens):
+        # Without these transformers would leave the picture out of the prompt, and say nothing.
+        raise ConfigurationError(
+            f"{model} was saved before BLIP-2 had image tokens (image_token_index in config.json, num_query_tokens in "
+            "processor_config.json); take its present revision on the hub"
+        )
+    return processor, processor.image_processor, processor.tokenizer

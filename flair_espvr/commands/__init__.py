@@ -10,6 +10,8 @@ NAMES = (
     "recipe",
     "regions",
     "caption",
+    "objects",
+    "read",
     "convert",
     "check",
     "demo",

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from flair_espvr.annotators.caption_writer import CaptionWriter, caption_images, unwritable_id
+from flair_espvr.annotators.annotation_file import AnnotationFile
+from flair_espvr.annotators.caption_writer import CAPTIONS, caption_images
 from flair_espvr.data.formats.captions import read_captions
 from flair_espvr.errors import ConfigurationError
 
@@ -133,7 +134,7 @@ def test_what_cannot_be_described_is_returned_and_not_written(pictures, tmp_path
     assert failures["lost"] == "no such file"
     assert "is empty" in failures["empty"]
     assert "begins with '#'" in failures["#1"]
-    assert failures["black"] == "the captioner said nothing"
+    assert failures["black"] == "nothing was said about it"
     assert list(read_captions(tmp_path / "captions.tsv")) == ["00"]
     Image.new("RGB", (3, 3), "red").save(black)
     assert "black" not in write(asked, tmp_path / "captions.tsv")
@@ -155,13 +156,13 @@ def test_a_file_of_another_kind_is_left_alone(tmp_path, content):
     path = tmp_path / "captions.tsv"
     path.write_bytes(content)
     with pytest.raises(ConfigurationError, match="nothing was added"):
-        CaptionWriter(path, SETTINGS)
+        AnnotationFile(path, SETTINGS, CAPTIONS)
     assert path.read_bytes() == content
 
 
 def test_a_name_that_promises_jsonl_is_refused(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"call it \.tsv"):
-        CaptionWriter(tmp_path / "captions.jsonl", SETTINGS)
+    with pytest.raises(ConfigurationError, match=r"ends in \.tsv"):
+        AnnotationFile(tmp_path / "captions.jsonl", SETTINGS, CAPTIONS)
 
 
 def test_a_captioner_that_miscounts_is_refused(pictures, tmp_path):
@@ -169,7 +170,7 @@ def test_a_captioner_that_miscounts_is_refused(pictures, tmp_path):
         def caption(self, images):
             return ["a dog"] * (len(images) - 1)
 
-    with pytest.raises(ConfigurationError, match=r"Forgetful\.caption gave 2 captions for 3 pictures"):
+    with pytest.raises(ConfigurationError, match=r"Forgetful gave 2 answers for 3 pictures"):
         write(pictures, tmp_path / "captions.tsv", Forgetful())
 
 
@@ -180,7 +181,7 @@ def test_a_batch_has_at_least_one_picture(pictures, tmp_path):
 
 @pytest.mark.parametrize("caption", ["", " ", "two\nlines", "two\tcolumns"])
 def test_the_writer_takes_whole_lines_only(tmp_path, caption):
-    with CaptionWriter(tmp_path / "captions.tsv", SETTINGS) as writer:
+    with AnnotationFile(tmp_path / "captions.tsv", SETTINGS, CAPTIONS) as writer:
         with pytest.raises(ConfigurationError, match="one line of text"):
             writer.write({"1": "a dog", "2": caption})
         with pytest.raises(ConfigurationError, match="image id '#2'"):
@@ -190,14 +191,14 @@ def test_the_writer_takes_whole_lines_only(tmp_path, caption):
 
 @given(
     captions=st.dictionaries(
-        st.text(min_size=1).filter(lambda image_id: unwritable_id(image_id) is None),
+        st.text(min_size=1).filter(lambda image_id: CAPTIONS.unwritable_id(image_id) is None),
         st.text(st.characters(exclude_categories=["Cs"])).map(lambda text: " ".join(text.split())).filter(bool),
     )
 )
 def test_what_is_written_is_read_back(tmp_path_factory, captions):
     path = tmp_path_factory.mktemp("round_trip") / "captions.tsv"
-    with CaptionWriter(path, SETTINGS) as writer:
+    with AnnotationFile(path, SETTINGS, CAPTIONS) as writer:
         writer.write(captions)
     assert read_captions(path) == captions
-    with CaptionWriter(path, SETTINGS) as writer:
+    with AnnotationFile(path, SETTINGS, CAPTIONS) as writer:
         assert writer.written == captions.keys()

@@ -13,7 +13,6 @@ from PIL import Image
 from transformers import (
     AutoModelForImageTextToText,
     AutoProcessor,
-    BartTokenizerFast,
     BertTokenizerFast,
     Blip2Config,
     Blip2ForConditionalGeneration,
@@ -23,9 +22,6 @@ from transformers import (
     BlipImageProcessor,
     BlipProcessor,
     CLIPImageProcessor,
-    Florence2Config,
-    Florence2ForConditionalGeneration,
-    Florence2Processor,
     GitConfig,
     GitForCausalLM,
     GitProcessor,
@@ -41,10 +37,9 @@ from transformers import (
 
 from flair_espvr.annotators.captioner import FAMILIES, Captioner
 from flair_espvr.errors import ConfigurationError
+from tests.annotators.tiny_models import SIDE, SIZE, byte_level_files, florence2
 
 WORDS = ["a", "man", "dog", "cat", "crowd", "walks", "sits", "on", "the", "street", "with", "red", "car", "of", "photo"]
-SIDE = 32
-SIZE = {"height": SIDE, "width": SIDE}
 TEXT = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 VISION = {**TEXT, "image_size": SIDE, "patch_size": 16, "initializer_range": 0.02}  # BLIP begins at 1e-10
 LIMITS = {"max_new_tokens": 6, "num_beams": 2}
@@ -54,14 +49,6 @@ def bert_tokenizer(folder):
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
     return BertTokenizerFast(str(folder / "vocab.txt"))
-
-
-def byte_level_files(folder):
-    """Vocabulary and merges whose pieces are single letters; `Ġ`, `Ċ` and `ĉ` are space, line feed and TAB."""
-    pieces = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "Ġ", "Ċ", "ĉ", *"abcdefghijklmnopqrstuvwxyzDWTI?"]
-    (folder / "vocab.json").write_text(json.dumps({piece: number for number, piece in enumerate(pieces)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    return str(folder / "vocab.json"), str(folder / "merges.txt")
 
 
 def blip(folder):
@@ -115,33 +102,6 @@ def vit_gpt2(folder):
     config = VisionEncoderDecoderConfig.from_encoder_decoder_configs(ViTConfig(**VISION), decoder)
     config.decoder_start_token_id, config.pad_token_id, config.eos_token_id = 0, 1, 2
     return VisionEncoderDecoderModel(config=config), [ViTImageProcessor(size=SIZE), tokenizer]
-
-
-def florence2(folder):
-    tokenizer = BartTokenizerFast(*byte_level_files(folder), extra_special_tokens={"image_token": "<image>"})
-    text = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
-    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
-    special = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2}
-    config = Florence2Config(
-        text_config={"model_type": "bart", "vocab_size": len(tokenizer), **text, **heads, **special},
-        vision_config={
-            "depths": (1, 1),
-            "embed_dim": (8, 16),
-            "num_heads": (2, 2),
-            "num_groups": (2, 2),
-            "patch_size": (7, 3),
-            "patch_stride": (4, 2),
-            "patch_padding": (3, 1),
-            "patch_prenorm": (False, True),
-            "window_size": 4,
-            "projection_dim": 16,
-        },
-        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
-        **special,
-    )
-    image_processor = CLIPImageProcessor(size=SIZE, do_center_crop=False, resample=3)
-    image_processor.image_seq_length = (SIDE // 8) ** 2 + 1
-    return Florence2ForConditionalGeneration(config), [Florence2Processor(image_processor, tokenizer)]
 
 
 BUILDERS = {

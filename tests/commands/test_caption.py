@@ -128,9 +128,7 @@ def test_two_pictures_of_one_id(command, tmp_path, capsys):
         (tmp_path / name).parent.mkdir()
         Image.new("RGB", (9, 9)).save(tmp_path / name)
     assert command(tmp_path, "--out", tmp_path / "captions.tsv") == 3
-    assert (
-        f"1 bad: another picture has this image id, and was described ({tmp_path}/b/1.png)" in capsys.readouterr().err
-    )
+    assert f"1 bad: another picture has this image id, and was taken ({tmp_path}/b/1.png)" in capsys.readouterr().err
 
 
 def test_other_settings_need_another_file(command, corpus, tmp_path):

@@ -31,9 +31,18 @@ def read_captions(path: str | Path, *, key: str = CAPTION) -> dict[str, str]:
         OSError: the file cannot be opened.
         PostFormatError: a line is neither; the message names file and line.
     """
-    lines = _jsonl(path, key) if Path(path).suffix == ".jsonl" else _tsv(path, key)
-    captions = latest_by_image_id(lines, path, "captions")
+    captions = latest_by_image_id(text_lines(path, key), path, "captions")
     return {image_id: caption for image_id, caption in captions.items() if caption}
+
+
+def text_lines(path: str | Path, key: str) -> Iterator[tuple[str, str]]:
+    """The image id and the text, possibly empty, of each line of a file as `read_captions` reads it.
+
+    Raises:
+        OSError: the file cannot be opened.
+        PostFormatError: a line is neither; the message names file and line.
+    """
+    return _jsonl(path, key) if Path(path).suffix == ".jsonl" else _tsv(path, key)
 
 
 def latest_by_image_id(lines: Iterable[tuple[str, Value]], path: str | Path, kind: str) -> dict[str, Value]:

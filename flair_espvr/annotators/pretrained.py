@@ -1,7 +1,7 @@
-"""The pretrained models that can describe a picture: telling whether one can be run, loading it, and naming it."""
+"""Pretrained models of transformers: telling whether one can be run, loading it without its own code, and naming it."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,8 @@ from safetensors import SafetensorError
 
 from flair_espvr.errors import ConfigurationError
 
-FAMILIES = {
-    "blip": "BLIP",
-    "blip-2": "BLIP-2",
-    "git": "GIT",
-    "vision-encoder-decoder": "ViT-GPT2 and other pairs of an image encoder and a text decoder",
-    "florence2": "Florence-2",
-}
-"""What `Captioner` runs: the `model_type` in a model's `config.json`, and the name the field knows it by."""
-
-
-_UNLOADABLE = (OSError, ValueError, RuntimeError, SafetensorError)
-"""What transformers raises about files that are missing, damaged or do not fit each other."""
+UNLOADABLE = (OSError, ValueError, RuntimeError, ImportError, SafetensorError)
+"""What transformers raises about files that are missing, damaged or do not fit each other, or libraries it lacks."""
 
 
 def read_config(model: str | Path, revision: str | None) -> dict[str, Any]:
@@ -35,26 +25,29 @@ def read_config(model: str | Path, revision: str | None) -> dict[str, Any]:
         config, _ = transformers.PretrainedConfig.get_config_dict(model, revision=revision)
         if not config:
             raise OSError(f"{model} has no config.json")
-    except _UNLOADABLE as error:
+    except UNLOADABLE as error:
         raise ConfigurationError(
             f"{model} is neither a folder that holds a model nor a model that can be had from the hub: {error}"
         ) from error
     return config
 
 
-def supported_family(config: dict[str, Any], model: str | Path) -> str:
-    """The model's key in `FAMILIES`.
+def supported_family(config: Mapping[str, Any], model: str | Path, families: Mapping[str, str], remedy: str) -> str:
+    """The model's key in `families`: the `model_type` of its configuration.
+
+    Args:
+        config: the model's `config.json`.
+        model: what messages call it.
+        families: those that can be run, and the names the field knows them by.
+        remedy: what to do where it is of none, after the list of those.
 
     Raises:
         ConfigurationError: it is of another family, or would need code of its own.
     """
     family = config.get("model_type")
-    if family not in FAMILIES:
-        supported = ", ".join(f"{name} ({key})" for key, name in FAMILIES.items())
-        raise ConfigurationError(
-            f"{model} is of the family {family!r}; captions come from {supported}. "
-            "For anything else implement flair_espvr.annotators.captioner.ImageCaptioner"
-        )
+    if family not in families:
+        supported = ", ".join(f"{name} ({key})" for key, name in families.items())
+        raise ConfigurationError(f"{model} is of the family {family!r}; supported are {supported}. {remedy}")
     if family == "florence2" and "auto_map" in config:
         raise ConfigurationError(
             f"{model} needs code of its own, which is never run; "
@@ -70,46 +63,56 @@ def fitting_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float16
 
 
-def load_processors(model: str | Path, revision: str | None, config: dict[str, Any]) -> tuple[Any, Any, Any]:
-    """Processor (`None` where the family has none), image processor and tokenizer.
+def load_processor(kind: Any, model: str | Path, revision: str | None) -> Any:
+    """What turns pictures and texts into a model's input.
+
+    Args:
+        kind: a class with `from_pretrained`, `transformers.AutoProcessor` for instance.
+        model: name on the hub, or a folder.
+        revision: branch, tag or commit on the hub.
 
     Raises:
-        ConfigurationError: one is missing, or needs code of its own.
+        ConfigurationError: a file is missing, or needs code of its own.
     """
-    arguments = {"revision": revision, "trust_remote_code": False}
     try:
-        if config["model_type"] == "vision-encoder-decoder":
-            image_processor = transformers.AutoImageProcessor.from_pretrained(model, **arguments)
-            return None, image_processor, transformers.AutoTokenizer.from_pretrained(model, **arguments)
-        processor = transformers.AutoProcessor.from_pretrained(model, **arguments)
-    except _UNLOADABLE as error:
+        return kind.from_pretrained(model, revision=revision, trust_remote_code=False)
+    except UNLOADABLE as error:
         raise ConfigurationError(f"the image processor and tokenizer of {model} cannot be loaded: {error}") from error
-    if config["model_type"] == "blip-2" and None in (config.get("image_token_index"), processor.num_query_tokens):
-        # Without these transformers would leave the picture out of the prompt, and say nothing.
-        raise ConfigurationError(
-            f"{model} was saved before BLIP-2 had image tokens (image_token_index in config.json, num_query_tokens in "
-            "processor_config.json); take its present revision on the hub"
-        )
-    return processor, processor.image_processor, processor.tokenizer
 
 
-def load_model(model: str | Path, revision: str | None, dtype: torch.dtype) -> Any:
+def load_model(
+    kind: Any,
+    model: str | Path,
+    revision: str | None,
+    dtype: torch.dtype,
+    *,
+    purpose: str,
+    may_lack: Callable[[str], bool] = lambda name: False,
+) -> Any:
     """The model, with all its weights, in evaluation mode on the CPU.
+
+    Args:
+        kind: a class with `from_pretrained`, `transformers.AutoModelForObjectDetection` for instance.
+        model: name on the hub, or a folder.
+        revision: branch, tag or commit on the hub.
+        dtype: precision of the weights.
+        purpose: what a model needs all its weights for, for messages: "write captions".
+        may_lack: whether the weight of this name takes no part in that.
 
     Raises:
         ConfigurationError: files are missing or damaged, or weights are missing.
     """
     try:
-        loaded, report = transformers.AutoModelForImageTextToText.from_pretrained(
+        loaded, report = kind.from_pretrained(
             model, revision=revision, dtype=dtype, trust_remote_code=False, output_loading_info=True
         )
-    except _UNLOADABLE as error:
+    except UNLOADABLE as error:
         raise ConfigurationError(f"the weights of {model} cannot be loaded: {error}") from error
-    # transformers fills what is missing with random numbers; an encoder's pooler alone takes no part in a caption.
-    if missing := sorted(name for name in report["missing_keys"] if ".pooler." not in name):
+    # transformers fills what is missing with random numbers.
+    if missing := sorted(name for name in report["missing_keys"] if not may_lack(name)):
         raise ConfigurationError(
-            f"{model} lacks {len(missing)} of the weights that a captioner needs, {missing[0]} among them; "
-            "take one that was trained to write captions"
+            f"{model} lacks {len(missing)} of the weights that it takes to {purpose}, {missing[0]} among them; "
+            f"take one that was trained to {purpose}"
         )
     return loaded.eval()
 
@@ -129,6 +132,11 @@ def model_identity(model: str | Path, revision: str | None) -> tuple[str, str | 
             for block in _blocks(file):
                 digest.update(block)
     return folder.resolve().name, f"sha256:{digest.hexdigest()[:16]}"
+
+
+def versions() -> dict[str, str]:
+    """The versions of the libraries that compute, for the settings of a file."""
+    return {"transformers": transformers.__version__, "torch": torch.__version__}
 
 
 def _blocks(file: Path, size: int = 1 << 20) -> Iterator[bytes]:

@@ -1,0 +1,55 @@
+"""Florence-2, which answers a task token: objects, phrases and text in a picture."""
+
+from pathlib import Path
+from typing import Any
+
+import flair
+import torch
+import transformers
+from PIL import Image
+
+from flair_espvr.annotators.pretrained import load_model, load_processor, model_identity, versions
+
+FLORENCE = {"florence2": "Florence-2"}
+"""Its `model_type`, and the name the field knows it by."""
+
+_MAX_NEW_TOKENS = 1024
+
+
+class Florence2:
+    """A Florence-2 on `flair.device`, in float32, with greedy decoding: the same answer to the same picture every time.
+
+    Args:
+        model: name on the Hugging Face hub, or a folder.
+        revision: branch, tag or commit on the hub; the default branch when not given.
+        commit: what the revision stands for, where it is known.
+
+    Raises:
+        ConfigurationError: files are missing or damaged, or weights are missing.
+    """
+
+    def __init__(self, model: str | Path, *, revision: str | None = None, commit: str | None = None) -> None:
+        self.name, self.revision = model_identity(model, commit or revision)
+        self._processor = load_processor(transformers.AutoProcessor, model, revision)
+        self._model = load_model(
+            transformers.AutoModelForImageTextToText, model, revision, torch.float32, purpose="answer tasks"
+        ).to(flair.device)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides its answers, as JSON values."""
+        return {"model": self.name, "revision": self.revision, "num_beams": 1, **versions()}
+
+    @torch.inference_mode()
+    def answer(self, image: Image.Image, task: str, text: str = "") -> Any:
+        """What it says of a picture, as its processor reads it: a text, or `{"bboxes": ..., "labels": ...}` in pixels.
+
+        Args:
+            image: an RGB picture.
+            task: a task token, `"<OD>"` for instance.
+            text: what the task is about, where it is about something.
+        """
+        inputs = self._processor(text=task + text, images=image, return_tensors="pt").to(self._model.device)
+        sequences = self._model.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=_MAX_NEW_TOKENS)
+        written = self._processor.batch_decode(sequences, skip_special_tokens=False)[0]
+        return self._processor.post_process_generation(text=written, task=task, image_size=image.size)[task]

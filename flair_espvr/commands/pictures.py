@@ -1,0 +1,126 @@
+"""The pictures that a command goes through, of a folder or of the posts of a corpus, and its report about them."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from flair_espvr.commands import FOUND_BAD
+from flair_espvr.commands.bad_images import add_bad_list_argument, report_bad_images
+
+
+def forms(command: str, out: str) -> str:
+    """The part of a command's help that says what pictures it takes."""
+    name = f"flair-espvr {command}"
+    lines = [
+        (f"{name} FOLDER --out {out}", "all pictures in FOLDER and below; ids are file names"),
+        (f"{name} CORPUS --out {out}", "the pictures of the posts in CORPUS, a folder with"),
+        ("", "train, valid or dev, test and the folder images"),
+        (f"{name} CORPUS --images FOLDER --out {out}", "the same for pictures that lie elsewhere; CORPUS may"),
+        ("", "be a single file of posts"),
+    ]
+    return "forms:\n" + "\n".join(f"  {form:<62}  {meaning}".rstrip() for form, meaning in lines) + "\n"
+
+
+def add_picture_arguments(parser: argparse.ArgumentParser, *, out: str, batch_size: int) -> None:
+    """`FOLDER_OR_CORPUS`, `--out`, `--images`, `--batch-size`, `--device` and `--bad-list`.
+
+    Args:
+        parser: of the command.
+        out: what the output file is, for its help.
+        batch_size: default of pictures at once.
+    """
+    parser.add_argument("source", type=Path, metavar="FOLDER_OR_CORPUS", help="pictures, or posts; see the forms")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=f"{out}; begun or new")
+    parser.add_argument(
+        "--images", type=Path, metavar="FOLDER", help="a corpus's pictures, by image id (default: its images)"
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=batch_size, metavar="N", help="pictures at once (default: %(default)s)"
+    )
+    parser.add_argument("--device", help="where to compute, e.g. cpu or cuda:1 (default: a GPU if there is one)")
+    add_bad_list_argument(parser)
+
+
+def report_pictures(
+    out: Path, kind: str, wanted: Mapping[str, Path], failures: Mapping[str, str], bad_list: Path | None
+) -> int:
+    """Print what a command did; returns its exit code.
+
+    Args:
+        out: the file written.
+        kind: what is in it, in the plural.
+        wanted: the pictures found, by image id.
+        failures: the reason for each that has no line, and for ids without a picture.
+        bad_list: a file for all of these.
+
+    Raises:
+        OSError: that file cannot be written.
+    """
+    from flair_espvr.images.bad_images import BadImages
+
+    report_bad_images(BadImages(failures), bad_list)
+    total = len(wanted.keys() | failures.keys())
+    print(f"{out}: {kind} of {total - len(failures):,} of {total:,} pictures.")
+    return FOUND_BAD if failures else 0
+
+
+def find_pictures(source: Path, images: Path | None) -> tuple[dict[str, Path], dict[str, str]]:
+    """Picture files by image id, and the reason for each id that has none.
+
+    Args:
+        source: a folder of pictures, a folder of posts, or a file of posts.
+        images: where the pictures of posts are; None for their folder `images`.
+
+    Raises:
+        ConfigurationError: there are no pictures, or no posts.
+        PostFormatError: the posts cannot be read.
+    """
+    from flair_espvr.errors import ConfigurationError
+
+    images = images or _images_of_corpus(source)
+    pictures, failures = _images_in(source) if images is None else _images_of_posts(source, images)
+    if not pictures:
+        raise ConfigurationError(
+            f"{images or source}: no pictures {'of these posts' if images else 'there, nor in the folders below'}. "
+            "Expected a folder of pictures, or posts and --images with the folder of their pictures"
+        )
+    return pictures, failures
+
+
+def _images_of_corpus(folder: Path) -> Path | None:
+    """Where a folder of posts keeps its pictures; `None` for a folder of pictures alone."""
+    from flair_espvr.data.formats.detect import split_files
+    from flair_espvr.errors import ConfigurationError
+
+    images = folder / "images"
+    try:
+        return images if images.is_dir() and split_files(folder) else None
+    except ConfigurationError:
+        return None
+
+
+def _images_in(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    from flair_espvr.images.folder import find_images
+
+    pictures: dict[str, Path] = {}
+    failures: dict[str, str] = {}
+    for path in find_images(folder):
+        if path.stem in pictures:
+            failures[str(path)] = "another picture has this image id, and was taken"
+        else:
+            pictures[path.stem] = path
+    return pictures, failures
+
+
+def _images_of_posts(corpus: Path, images: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    from flair_espvr.data.formats.convert import read_any
+    from flair_espvr.data.formats.detect import split_files
+    from flair_espvr.images.folder import ImageFolder
+
+    folder = ImageFolder(images)
+    files = [corpus] if corpus.is_file() else split_files(corpus)
+    image_ids = dict.fromkeys(post.image_id for file in files for post in read_any(file) if post.image_id)
+    found = {image_id: folder.find(image_id) for image_id in image_ids}
+    pictures = {image_id: path for image_id, path in found.items() if path is not None}
+    missing = [image_id for image_id, path in found.items() if path is None]
+    return pictures, dict.fromkeys(missing, f"no such picture in {images}")
