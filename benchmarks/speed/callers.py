@@ -66,6 +66,7 @@ def bundled() -> tuple[list[Sentence], ImageRegionEmbeddings]:
 
 def subject(setting: str, count: int, data: Path | None, folder: Path) -> tuple[MultimodalTagger, list[Sentence]]:
     """A tagger that finds about as much as there is, and its posts."""
+    regions: ImageRegionEmbeddings | None
     if setting == "computed":
         posts, regions = bundled()
         posts = posts[:count]

@@ -67,7 +67,7 @@ def example_posts(source: str, most: int = 24) -> list[Example]:
         {
             "text": str((post.record or {}).get("text") or " ".join(post.tokens or ())),
             "image": str(post.image) if post.image is not None and Path(post.image).is_file() else None,
-            **post.contexts,
+            **{key: value for key, value in post.contexts.items() if isinstance(value, str)},
         }
         for post in islice(posts, most)
     ]

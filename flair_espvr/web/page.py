@@ -74,7 +74,7 @@ def build_page(
 
     def tag(text: str, picture: str | None, *texts: str | None) -> tuple[str, dict[str, Any]]:
         given = {key: value or "" for key, value in zip(asked, texts, strict=True)}
-        card, record = _told(lambda: answers.tag(text or "", picture and Path(picture), given))
+        card, record = _told(lambda: answers.tag(text or "", Path(picture) if picture else None, given))
         return f'<div class="espvr">{card}</div>', record
 
     def tag_files(
@@ -89,7 +89,7 @@ def build_page(
         files = _told(
             lambda: answers.tag_files(
                 Path(posts),
-                pictures and Path(pictures),
+                Path(pictures) if pictures else None,
                 out,
                 lambda done, total: progress((done, total), desc="Tagging", unit="posts"),
             )

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks import measuring
-from benchmarks.speed import compiling, crf, parts, predict, reading, scaling, training
+from benchmarks.speed import callers, compiling, crf, parts, predict, reading, scaling, training
 from benchmarks.speed.posts import give_pictures, written_posts
 from benchmarks.speed.subjects import balance, espvr_tagger, predicted_batches
 from benchmarks.speed.table import rows_of
@@ -14,7 +14,7 @@ from benchmarks.speed.table import rows_of
 
 @pytest.fixture
 def tiny_encoder(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for module in (compiling, parts, predict, reading, scaling, training):
+    for module in (callers, compiling, parts, predict, reading, scaling, training):
         monkeypatch.setattr(module, "encoder_folder", lambda *_: str(tiny_bert))
     return tiny_bert
 
@@ -39,6 +39,13 @@ def test_predict(tiny_encoder: Path, capsys: pytest.CaptureFixture[str], setting
     rows = table(capsys.readouterr().out)
     assert {row[1].partition(":")[0] for row in rows} == {setting}
     assert rows[0][4].startswith("1 ")
+
+
+def test_callers(tiny_encoder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    callers.main(
+        ["--posts", "4", "--rounds", "1", "--threads", "1", "--settings", "text", "pictures", "--callers", "1", "2"]
+    )
+    assert len(table(capsys.readouterr().out)) == 2 * 2 * 3
 
 
 def test_training(tiny_encoder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,6 +25,7 @@ def test_a_space_is_written(
 ) -> None:
     pytest.importorskip("gradio", reason="the demo extra (Gradio) is not installed")
     build(region_embeddings=None, regions="none").save(tmp_path / "model.pt")
+    capsys.readouterr()
     assert main(["demo", str(tmp_path / "model.pt"), "--export", str(tmp_path / "space"), "--title", "Names"]) == 0
     written = capsys.readouterr().out.split()
     assert sorted(Path(path).name for path in written) == [
