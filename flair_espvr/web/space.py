@@ -27,7 +27,7 @@ def export_space(tagger: MultimodalTagger, folder: Path, *, title: str = TITLE) 
     """
     folder.mkdir(parents=True, exist_ok=True)
     model = folder / "model.pt"
-    tagger.save(model, include_backbone=True)
+    tagger.save(model, include_backbone=tagger.region_embeddings is not None)
     values = {
         "TITLE": title,
         "VERSION": version("flair-espvr"),
