@@ -1,5 +1,6 @@
 """The page, served: through Gradio's own client, and through requests that no browser sends."""
 
+import gc
 import json
 import threading
 import warnings
@@ -26,13 +27,23 @@ with warnings.catch_warnings():
 from flair_espvr import ESPVRTagger, MultimodalTagger
 from flair_espvr.web.space import export_space
 
-# Gradio 6.17's own, of Starlette, asyncio and the sockets that its client leaves to the garbage collector.
+# Gradio 6.17's own, of Starlette and asyncio.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.HTTP_422_UNPROCESSABLE_ENTITY"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _left_behind() -> Iterator[None]:
+    """Collects the event loops and sockets that Gradio leaves open, here: collected later, they fail another test."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
+
 
 LIMITS = Limits(upload_bytes=MIB, waiting=1, visitors=1)
 
