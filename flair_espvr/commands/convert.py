@@ -2,7 +2,7 @@
 
 import argparse
 
-HELP = "convert posts between JSONL, IMGID column files and CoNLL"
+HELP = "convert posts between JSONL, IMGID column files and CoNLL, and from other formats"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,8 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from",
         dest="source_format",
-        choices=(*formats, "gmner"),
-        help="format of IN (default: told by its first line); gmner is a txt/SPLIT.txt of Twitter-GMNER, with its xml",
+        choices=(*formats, "conll2003", "gmner"),
+        help="format of IN (default: told by its first line); conll2003 has three columns or more, the tag last; "
+        "gmner is a txt/SPLIT.txt of Twitter-GMNER, with its xml",
     )
     parser.add_argument(
         "--to", dest="target_format", choices=formats, help="format of OUT (default: told by its suffix)"

@@ -1,15 +1,16 @@
-"""BIO2 tags and the entities they stand for.
+"""BIO2 tags and the entities they stand for; BIOES tags as BIO2.
 
 `B-X` opens an entity of type X, `I-X` goes on with it, `O` is outside. An `I-X` that follows neither `B-X` nor `I-X` is
 invalid, and the field disagrees about it: read *leniently* (seqeval's default, Flair, the published MNER scores) it
-opens an entity; read as *strict* IOB2 it belongs to none.
+opens an entity; read as *strict* IOB2 it belongs to none. The lenient reading is also that of IOB1, where entities open
+with `I-X`, and with `B-X` only right after another of their type.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-_TAG = re.compile(r"O|[BI]-\S(.*\S)?")
+_TAG = re.compile(r"O|[BIES]-\S(.*\S)?")
 
 
 class EntitySpan(NamedTuple):
@@ -20,9 +21,25 @@ class EntitySpan(NamedTuple):
     type: str
 
 
-def is_bio_tag(tag: str) -> bool:
-    """Whether `tag` is `O`, `B-TYPE` or `I-TYPE`."""
+def is_tag(tag: str) -> bool:
+    """Whether `tag` is `O`, `B-TYPE` or `I-TYPE` or, in BIOES, `E-TYPE` or `S-TYPE`."""
     return _TAG.fullmatch(tag) is not None
+
+
+def bio_from_bioes(tags: Iterable[str]) -> list[str]:
+    """The BIO2 tags of BIOES (IOBES) tags; BIO tags stay what they are.
+
+    What goes on after `E-X` or `S-X`, which close an entity, opens another, as in seqeval's default mode.
+    """
+    converted, closed = [], False
+    for tag in tags:
+        prefix, type = tag[:1], tag[1:]
+        if prefix == "S" or (closed and prefix in {"I", "E"}):
+            converted.append("B" + type)
+        else:
+            converted.append("I" + type if prefix == "E" else tag)
+        closed = prefix in {"E", "S"}
+    return converted
 
 
 def invalid_positions(tags: Sequence[str]) -> list[int]:

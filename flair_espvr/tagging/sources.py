@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from flair_espvr.data.formats.columns import parse_columns
+from flair_espvr.data.formats.conll2003 import words_and_tags
 from flair_espvr.data.formats.contexts import read_contexts
 from flair_espvr.data.formats.detect import format_of_line, post_files
 from flair_espvr.data.formats.jsonl import parse_jsonl
@@ -170,6 +171,8 @@ def _bare_posts(lines: Iterator[tuple[int, str]], source: str | Path, folder: Pa
             post.record.pop("entities", None)
             yield post
         return
+    if kind == "conll2003":
+        lines = words_and_tags(lines, source=source)
     posts = parse_columns(lines, source=source, image_ids=kind == "imgid", tagged=False)
     for number, post in enumerate(posts, start=1):
         named = {} if post.image_id is None else {"id": post.image_id}

@@ -7,7 +7,8 @@
     <blank line>
 
 The separator is a TAB or, on a line without one, a single space. Nothing else separates: words of U+200B, U+00A0 and
-the like occur in real posts and are words. Plain two-column CoNLL is the same without the `IMGID:` lines.
+the like occur in real posts and are words. Plain two-column CoNLL is the same without the `IMGID:` lines. Tags are BIO
+or BIOES, which posts have as BIO.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from flair_espvr.data.bio import is_bio_tag
+from flair_espvr.data.bio import bio_from_bioes, is_tag
 from flair_espvr.data.formats.detect import IMAGE_ID_PREFIX
 from flair_espvr.data.post import Post
 from flair_espvr.errors import PostFormatError
@@ -57,7 +58,8 @@ def parse_columns(
     for number, line in chain(lines, [(0, "")]):
         if not line.strip(" \t"):
             if first_line:
-                yield Post(image_id, tuple(words), tuple(tags) if tagged else None, first_line, source=source)
+                bio = tuple(bio_from_bioes(tags)) if tagged else None
+                yield Post(image_id, tuple(words), bio, first_line, source=source)
             image_id, words, tags, first_line = None, [], [], 0
         elif image_ids and not first_line:
             image_id, first_line = _image_id(source, number, line), number
@@ -113,7 +115,8 @@ def _image_id(path: str | Path, number: int, line: str) -> str:
 
 def _word_and_tag(path: str | Path, number: int, line: str, *, tagged: bool) -> tuple[str, str]:
     word, *tags = line.split("\t" if "\t" in line else " ")
-    if not word or len(tags) > 1 or (tagged and not tags) or not all(map(is_bio_tag, tags)):
+    if not word or len(tags) > 1 or (tagged and not tags) or not all(map(is_tag, tags)):
         fields = "'word<TAB>tag'" if tagged else "'word' or 'word<TAB>tag'"
-        raise format_error(path, number, line, f"{fields} with a tag O, B-TYPE or I-TYPE, or a blank line after a post")
+        tag = "O, B-TYPE or I-TYPE (in BIOES also E-TYPE or S-TYPE)"
+        raise format_error(path, number, line, f"{fields} with a tag {tag}, or a blank line after a post")
     return word, tags[0] if tags else "O"

@@ -1,4 +1,4 @@
-"""From one format of posts to another: JSONL, IMGID column files, plain CoNLL; from Twitter-GMNER with its boxes."""
+"""From one format of posts to another: JSONL, IMGID column files, plain CoNLL; from CoNLL-2003 and Twitter-GMNER."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -8,7 +8,8 @@ from typing import Literal
 from flair.data import Sentence
 
 from flair_espvr.data.formats.columns import read_posts, write_posts
-from flair_espvr.data.formats.detect import Format, format_of
+from flair_espvr.data.formats.conll2003 import read_conll2003_posts
+from flair_espvr.data.formats.detect import Format, TargetFormat, format_of
 from flair_espvr.data.formats.jsonl import read_jsonl_sentences, write_jsonl_posts
 from flair_espvr.data.gmner import read_gmner_sentences
 from flair_espvr.data.metadata import CAPTION, INVALID_TAG
@@ -40,7 +41,7 @@ class Conversion:
 
 
 def convert_posts(
-    source: str | Path, target: str | Path, *, source_format: SourceFormat, target_format: Format
+    source: str | Path, target: str | Path, *, source_format: SourceFormat, target_format: TargetFormat
 ) -> Conversion:
     """Write the posts of `source` to `target` in another format; `target` appears whole or not at all.
 
@@ -78,7 +79,8 @@ def _posts(path: str | Path, format: SourceFormat, done: Conversion) -> Iterator
     elif format == "imgid":
         yield from read_posts(path)
     else:
-        for number, post in enumerate(read_posts(path, image_ids=False), start=1):
+        posts = read_conll2003_posts(path) if format == "conll2003" else read_posts(path, image_ids=False)
+        for number, post in enumerate(posts, start=1):
             yield replace(post, image_id=str(number))
 
 

@@ -4,13 +4,21 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from flair_espvr.data.bio import is_tag
 from flair_espvr.data.formats.contexts import CONTEXT_FILES
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.io.lines import read_lines
 
-Format = Literal["jsonl", "imgid", "conll"]
+Format = Literal["jsonl", "imgid", "conll", "conll2003"]
+"""What a first line can tell; `"conll"` are two columns, `"conll2003"` more."""
+
+TargetFormat = Literal["jsonl", "imgid", "conll"]
+"""What posts can be written as."""
 
 IMAGE_ID_PREFIX = "IMGID:"
+
+DOCUMENT_START = "-DOCSTART-"
+"""What opens a document in CoNLL-2003."""
 
 _OBJECT = re.compile(r"(\[\s*)?\{")
 
@@ -34,11 +42,15 @@ JSONL_FILES = _split_names(".jsonl")
 def format_of_line(first: str) -> Format:
     """The format of posts whose first line with anything in it is this one: `{` JSONL, `IMGID:` columns, else CoNLL.
 
-    An array of objects is taken for JSONL too, whose reader says how to mend it.
+    A line of three words or more, the last a tag, can only be of CoNLL-2003, as can `-DOCSTART-`. An array of objects
+    is taken for JSONL too, whose reader says how to mend it.
     """
     if _OBJECT.match(first):
         return "jsonl"
-    return "imgid" if first.startswith(IMAGE_ID_PREFIX) else "conll"
+    if first.startswith(IMAGE_ID_PREFIX):
+        return "imgid"
+    columns = first.strip(" ").split(" ")
+    return "conll2003" if columns[0] == DOCUMENT_START or (len(columns) > 2 and is_tag(columns[-1])) else "conll"
 
 
 def format_of(path: str | Path) -> Format:
@@ -46,10 +58,20 @@ def format_of(path: str | Path) -> Format:
     return format_of_line(next((line for _, line in read_lines(path) if line.strip(" \t")), ""))
 
 
-def format_by_suffix(path: str | Path) -> Format:
-    """The format that a file to be written should have: `.jsonl`, `.conll`, and IMGID columns for any other suffix."""
-    suffixes: dict[str, Format] = {".jsonl": "jsonl", ".conll": "conll"}
-    return suffixes.get(Path(path).suffix, "imgid")
+def format_by_suffix(path: str | Path) -> TargetFormat:
+    """The format that a file to be written should have: `.jsonl`, `.conll`, or `.txt` for IMGID columns.
+
+    Raises:
+        ConfigurationError: the suffix is another one.
+    """
+    suffixes: dict[str, TargetFormat] = {".jsonl": "jsonl", ".conll": "conll", ".txt": "imgid"}
+    suffix = Path(path).suffix
+    if suffix not in suffixes:
+        raise ConfigurationError(
+            f"{path}: the suffix {suffix!r} tells no format to write; take one of {', '.join(suffixes)}, or name the "
+            "format (--to)"
+        )
+    return suffixes[suffix]
 
 
 def split_files(folder: Path) -> list[Path]:

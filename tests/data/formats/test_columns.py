@@ -53,6 +53,11 @@ def test_invisible_words_are_words(read, word):
     assert read(f"IMGID:1\n{word}\tO\n")[0].tokens == (word,)
 
 
+def test_bioes_reads_as_bio(read):
+    (post,) = read("IMGID:1\nNew\tB-LOC\nYork\tE-LOC\nKevin\tS-PER\n")
+    assert post.tags == ("B-LOC", "I-LOC", "B-PER")
+
+
 def test_conll_has_no_ids(read):
     assert read("New\tB-LOC\n\nYork\tI-LOC\n", image_ids=False) == [
         Post(None, ("New",), ("B-LOC",), 1),

@@ -8,7 +8,7 @@ from flair_espvr.data import Post, write_posts
 from flair_espvr.data.bio import bio_tags, lenient_entities
 from flair_espvr.data.formats.convert import convert_posts, read_any
 from flair_espvr.data.formats.detect import format_by_suffix, format_of
-from flair_espvr.errors import PostFormatError
+from flair_espvr.errors import ConfigurationError, PostFormatError
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\r\n\ufeff"), min_size=1, max_size=4)
 TAGS = st.sampled_from(["O", "B-PER", "I-PER", "B-GPE-CITY"])
@@ -83,7 +83,9 @@ def test_a_failure_leaves_the_old_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "format"),
-    [('{"text": "a"}\n', "jsonl"), ("\n\ufeffIMGID:1\n", "conll"), ("\nIMGID:1\n", "imgid"), ("a O\n", "conll")],
+    [('{"text": "a"}\n', "jsonl"), ("\n\ufeffIMGID:1\n", "conll"), ("\nIMGID:1\n", "imgid"), ("a O\n", "conll")]
+    + [(line, "conll2003") for line in ("-DOCSTART- -X- O O\n", "\nEU NNP I-NP I-ORG\n")]
+    + [(line, "conll") for line in ("EU NNP I-NP X\n", "a\tB-PER\n")],
 )
 def test_formats_are_told_by_the_first_line(tmp_path, content, format):
     (tmp_path / "posts").write_text(content, encoding="utf-8")
@@ -92,6 +94,9 @@ def test_formats_are_told_by_the_first_line(tmp_path, content, format):
 
 def test_formats_to_write_are_told_by_the_suffix():
     assert [format_by_suffix(name) for name in ("a.jsonl", "a.conll", "a.txt")] == ["jsonl", "conll", "imgid"]
+    for name in ("a", "a.json5", "a.TXT"):
+        with pytest.raises(ConfigurationError, match=r"\.jsonl, \.conll, \.txt"):
+            format_by_suffix(name)
 
 
 def test_any_format_reads_as_posts(tmp_path):
