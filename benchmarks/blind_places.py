@@ -6,6 +6,7 @@ from functools import partial
 from itertools import product
 
 import numpy as np
+import torch
 
 from flair_espvr.data.region import Region
 from flair_espvr.evaluation.grounding import (
@@ -15,6 +16,7 @@ from flair_espvr.evaluation.grounding import (
     GroundingScores,
     score_grounding,
 )
+from flair_espvr.nn.layers.rectangles import best_rectangles, covered_shares
 
 WHOLE = Region(0.0, 0.0, 1.0, 1.0)
 CENTRE = Region(0.25, 0.25, 0.75, 0.75)
@@ -33,9 +35,12 @@ def blind_scores(
 
 
 def ceiling_scores(test: Sequence[Sequence[GoldEntity]], sides: Iterable[int]) -> dict[str, GroundingScores]:
-    """The scores of the best rectangles of square grids, with perfect presence, by name."""
+    """The scores of answers that know everything, on square grids: `best_rectangle` and `perfect_map_rectangle`."""
+    answers = {"best rectangle": best_rectangle, "perfect map": perfect_map_rectangle}
     return {
-        f"best rectangle of {side} x {side}": answer_scores(test, partial(best_rectangle, side=side)) for side in sides
+        f"{name} of {side} x {side}": answer_scores(test, partial(answer, side=side))
+        for side in sides
+        for name, answer in answers.items()
     }
 
 
@@ -80,6 +85,16 @@ def best_rectangle(entity: GoldEntity, side: int) -> Region | None:
     ]
     regions = [Region(*rectangle) for rectangle in rectangles]
     return max(regions, key=lambda place: max(map(place.iou, entity.regions)), default=None)
+
+
+def perfect_map_rectangle(entity: GoldEntity, side: int) -> Region | None:
+    """What a head answers that knows how much of each cell the entity's boxes cover: the cells that they half cover."""
+    if not entity.regions:
+        return None
+    boxes = torch.tensor([[[place.left, place.top, place.right, place.bottom] for place in entity.regions]])
+    shares = covered_shares(boxes, torch.ones(boxes.shape[:2], dtype=torch.bool), (side, side))
+    (edges,) = best_rectangles(shares.view(1, side, side) - 0.5).tolist()
+    return Region(*(edge / side for edge in edges))
 
 
 def _always(place: Region | None, _: GoldEntity) -> Region | None:

@@ -67,7 +67,9 @@ def test_blind_answers_and_ceilings_are_scored_like_any_other(posts):
     assert blind["always none"].eeg.f1 == 0
     assert (blind["whole picture"].places.pointing, blind["whole picture"].eeg.f1) == (1.0, 0.0)
     assert blind["best constant box"].eeg.f1 == pytest.approx(0.75)
-    assert ceiling_scores(gold, [2])["best rectangle of 2 x 2"].eeg.f1 >= 0.75
+    ceilings = ceiling_scores(gold, [2, 10])
+    assert ceilings["best rectangle of 2 x 2"].eeg.f1 == pytest.approx(0.75)  # the last box fits no four cells
+    assert ceilings["perfect map of 10 x 10"].places.mean_iou == pytest.approx(1.0)
 
 
 def test_other_pictures_are_of_posts_that_share_nothing(posts):
