@@ -166,15 +166,12 @@ class Florence2Detector:
     """
 
     def __init__(self, model: str | Path, *, revision: str | None = None) -> None:
-        config = read_config(model, revision)
-        supported_family(config, model, FLORENCE, "Or implement ObjectDetector, one method")
-        self._florence = Florence2(model, revision=revision, commit=config.get("_commit_hash"))
+        self._florence = Florence2(model, revision=revision)
 
     @property
     def settings(self) -> dict[str, Any]:
         """What decides what is found, as JSON values: the header of a file of objects."""
-        model = self._florence.settings
-        return {"detector": model.pop("model"), **model}
+        return self._florence.settings("detector")
 
     def detect(self, pictures: Sequence[Image.Image], prompts: Prompts = None) -> list[list[PictureObject]]:
         """See `ObjectDetector`."""

@@ -8,7 +8,14 @@ import torch
 import transformers
 from PIL import Image
 
-from flair_espvr.annotators.pretrained import load_model, load_processor, model_identity, versions
+from flair_espvr.annotators.pretrained import (
+    load_model,
+    load_processor,
+    model_identity,
+    read_config,
+    supported_family,
+    versions,
+)
 
 FLORENCE = {"florence2": "Florence-2"}
 """Its `model_type`, and the name the field knows it by."""
@@ -22,23 +29,23 @@ class Florence2:
     Args:
         model: name on the Hugging Face hub, or a folder.
         revision: branch, tag or commit on the hub; the default branch when not given.
-        commit: what the revision stands for, where it is known.
 
     Raises:
-        ConfigurationError: files are missing or damaged, or weights are missing.
+        ConfigurationError: no such model, one of another family, or one that lacks files or weights.
     """
 
-    def __init__(self, model: str | Path, *, revision: str | None = None, commit: str | None = None) -> None:
-        self.name, self.revision = model_identity(model, commit or revision)
+    def __init__(self, model: str | Path, *, revision: str | None = None) -> None:
+        config = read_config(model, revision)
+        supported_family(config, model, FLORENCE, "For anything else name a class of your own, package.module:Class")
+        self.name, self.revision = model_identity(model, config.get("_commit_hash") or revision)
         self._processor = load_processor(transformers.AutoProcessor, model, revision)
         self._model = load_model(
             transformers.AutoModelForImageTextToText, model, revision, torch.float32, purpose="answer tasks"
         ).to(flair.device)
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What decides its answers, as JSON values."""
-        return {"model": self.name, "revision": self.revision, "num_beams": 1, **versions()}
+    def settings(self, role: str) -> dict[str, Any]:
+        """What decides its answers, as JSON values: the header of a file, which calls it by its role, `"reader"`."""
+        return {role: self.name, "revision": self.revision, "num_beams": 1, **versions()}
 
     @torch.inference_mode()
     def answer(self, image: Image.Image, task: str, text: str = "") -> Any:

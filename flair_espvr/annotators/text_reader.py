@@ -87,18 +87,14 @@ class Florence2Reader:
     """
 
     def __init__(self, model: str | Path, *, revision: str | None = None) -> None:
-        from flair_espvr.annotators.florence import FLORENCE, Florence2
-        from flair_espvr.annotators.pretrained import read_config, supported_family
+        from flair_espvr.annotators.florence import Florence2  # which RapidOCR does not need
 
-        config = read_config(model, revision)
-        supported_family(config, model, FLORENCE, "Or implement TextReader, one method")
-        self._florence = Florence2(model, revision=revision, commit=config.get("_commit_hash"))
+        self._florence = Florence2(model, revision=revision)
 
     @property
     def settings(self) -> dict[str, Any]:
         """What decides what is read, as JSON values: the header of a file of texts."""
-        model = self._florence.settings
-        return {"reader": model.pop("model"), **model}
+        return self._florence.settings("reader")
 
     def read(self, pictures: Sequence[Image.Image]) -> list[str]:
         """See `TextReader`."""

@@ -22,9 +22,7 @@ pictures could not be described (standard error says which and why); 130 stopped
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EPILOG
-    add_picture_arguments(parser, out="the captions file, TSV", batch_size=16)
+    add_picture_arguments(parser, epilog=_EPILOG, out="the captions file, TSV", batch_size=16)
     parser.add_argument(
         "--model",
         default="Salesforce/blip-image-captioning-base",

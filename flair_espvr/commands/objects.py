@@ -29,9 +29,7 @@ cannot be read (standard error says which and why); 130 stopped by Ctrl-C
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EPILOG
-    add_picture_arguments(parser, out="the file of objects, JSONL", batch_size=8)
+    add_picture_arguments(parser, epilog=_EPILOG, out="the file of objects, JSONL", batch_size=8)
     parser.add_argument("--detector", metavar="NAME", help="what finds the objects; see the detectors")
     parser.add_argument("--revision", help="the detector's branch, tag or commit on the hub")
     parser.add_argument("--prompts", metavar="A,B,...", help="what to look for, for detectors that are told")

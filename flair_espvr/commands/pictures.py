@@ -21,14 +21,17 @@ def forms(command: str, out: str) -> str:
     return "forms:\n" + "\n".join(f"  {form:<62}  {meaning}".rstrip() for form, meaning in lines) + "\n"
 
 
-def add_picture_arguments(parser: argparse.ArgumentParser, *, out: str, batch_size: int) -> None:
+def add_picture_arguments(parser: argparse.ArgumentParser, *, epilog: str, out: str, batch_size: int) -> None:
     """`FOLDER_OR_CORPUS`, `--out`, `--images`, `--batch-size`, `--device` and `--bad-list`.
 
     Args:
         parser: of the command.
+        epilog: the end of the command's help, printed as it is.
         out: what the output file is, for its help.
         batch_size: default of pictures at once.
     """
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = epilog
     parser.add_argument("source", type=Path, metavar="FOLDER_OR_CORPUS", help="pictures, or posts; see the forms")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=f"{out}; begun or new")
     parser.add_argument(
