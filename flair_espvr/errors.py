@@ -6,7 +6,17 @@ class EspvrError(Exception):
 
 
 class PostFormatError(EspvrError, ValueError):
-    """A text file does not follow its format; the message names the file, the line and what was expected."""
+    """A text file does not follow its format; the message names the file, the line and what was expected.
+
+    Attributes:
+        line: the line's number, from 1; 0 where it is from no file.
+        expected: what should have been there; empty where the message alone says it.
+    """
+
+    def __init__(self, message: str, *, line: int = 0, expected: str = "") -> None:
+        super().__init__(message)
+        self.line = line
+        self.expected = expected
 
 
 class BadImageError(EspvrError, ValueError):
@@ -27,6 +37,10 @@ class RegionStoreError(EspvrError):
 
 class UnsafeModelError(EspvrError):
     """A model file is not ours, is damaged, is of a newer format, or hides code; nothing in it was run."""
+
+
+class ClusterError(EspvrError):
+    """Work that was spread over a cluster cannot go on; what is done is kept."""
 
 
 class ConfigurationError(EspvrError, ValueError):

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 
 from flair_espvr.data.metadata import CAPTION
 from flair_espvr.data.picture_object import PictureObject, object_to_json
+from flair_espvr.errors import PostFormatError
+from flair_espvr.images.loading import content_key
 
 Context: TypeAlias = str | list[PictureObject]
 """A text about a post or its picture, or the objects in the picture."""
@@ -24,7 +26,8 @@ class Post:
         line: the line number, from 1, at which it begins; 0 where it is from no file.
         record: it as a JSON object (see `flair_espvr.data.formats.jsonl`), which its sentence keeps; `None` for a post
             that is to be known by its words alone.
-        image: where its picture should be, which may turn out not to be one; `None` for no picture.
+        image: where its picture should be, or the bytes of its file, which may turn out not to be one; `None` for no
+            picture.
         contexts: what else is known about it, by metadata key, of `CONTEXTS`.
         source: where it was read, for messages.
     """
@@ -34,12 +37,40 @@ class Post:
     tags: tuple[str, ...] | None = None
     line: int = 0
     record: dict[str, Any] | None = None
-    image: str | None = None
+    image: str | bytes | None = None
     contexts: Mapping[str, Context] = field(default_factory=dict)
     source: str | Path = field(default="", compare=False)
 
     def fingerprint(self) -> bytes:
         """Bytes that tell whether a post is the same as one before: its content, and where its picture is."""
         others = dict(self.contexts)
-        values = [self.record, self.image_id, self.image, others.pop(CAPTION, None)]
+        image = content_key(self.image).hex() if isinstance(self.image, bytes) else self.image
+        values = [self.record, self.image_id, image, others.pop(CAPTION, None)]
         return json.dumps([*values, others] if others else values, default=object_to_json).encode() + b"\n"
+
+
+@dataclass(frozen=True)
+class BadPost:
+    """What should be a post and is none, put aside in its place.
+
+    Attributes:
+        file: where it was read.
+        line: the number of the line that is wrong, from 1; of the row, in Parquet.
+        reason: what is wrong with it.
+        raw: its line as it was read; in column files all of its lines.
+    """
+
+    file: str
+    line: int
+    reason: str
+    raw: str
+
+    @classmethod
+    def of(cls, error: PostFormatError, *, source: str | Path, raw: str) -> "BadPost":
+        """What was read as `raw` and refused with an error."""
+        reason = f"expected {error.expected}" if error.expected else str(error)
+        return cls(str(source), error.line, reason, raw)
+
+    def fingerprint(self) -> bytes:
+        """Bytes that tell whether it is the same as one before, see `Post.fingerprint`."""
+        return json.dumps([self.line, self.raw]).encode() + b"\n"

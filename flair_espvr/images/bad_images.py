@@ -1,13 +1,11 @@
 """Which images of a long run could not be used, and why, in memory that does not grow with their number."""
 
-import json
 import re
-import tempfile
-import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from flair_espvr.io.recent import Recent
+from flair_espvr.io.spooled import SpooledLines
 
 _EXAMPLES = 3
 """Images named for each reason."""
@@ -42,10 +40,8 @@ class BadImages:
 
     def __init__(self, reasons: Mapping[str, str] | None = None) -> None:
         self._kinds: dict[str, _Kind] = {}
-        self._count = 0
         self._added: Recent[str, bool] = Recent(_REMEMBERED)
-        self._list = tempfile.SpooledTemporaryFile(max_size=1024 * 1024)  # noqa: SIM115 - lives as long as this
-        weakref.finalize(self, self._list.close)
+        self._list = SpooledLines()
         for name, reason in (reasons or {}).items():
             self.add(name, reason)
 
@@ -54,8 +50,7 @@ class BadImages:
         if self._added.get(name):
             return False
         self._added.put(name, True)
-        self._count += 1
-        self._list.write(json.dumps({"picture": name, "reason": reason}).encode() + b"\n")
+        self._list.add({"picture": name, "reason": reason})
         key = _NUMBER.sub("N", reason)
         kind = self._kinds.setdefault(key if key in self._kinds or len(self._kinds) < _KNOWN_REASONS else "", _Kind())
         kind.count += 1
@@ -66,13 +61,11 @@ class BadImages:
         return True
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._list)
 
     def lines(self) -> Iterator[bytes]:
         """The whole list, a line `{"picture": ..., "reason": ...}` of JSON each."""
-        self._list.seek(0)
-        yield from self._list
-        self._list.seek(0, 2)
+        return self._list.lines()
 
     def summary(self) -> Iterator[str]:
         """A line for each of the commonest reasons, with some images; numbers alone do not make another reason."""
@@ -88,7 +81,7 @@ class BadImages:
     @property
     def all_named(self) -> bool:
         """Whether the summary names every image."""
-        return self._count <= _EXAMPLES
+        return len(self) <= _EXAMPLES
 
 
 def _printable(name: str) -> str:

@@ -21,17 +21,36 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     """
     with open(path, "rb") as file:
         for number, raw in enumerate(file, start=1):
-            if number == 1:
-                raw = raw.removeprefix(codecs.BOM_UTF8)
-            raw = raw.removesuffix(b"\n").removesuffix(b"\r")
-            try:
-                line = raw.decode("utf-8")
-            except UnicodeDecodeError:
-                raise format_error(path, number, raw.decode("utf-8", "backslashreplace"), "UTF-8 text") from None
-            yield number, line
+            yield number, decoded_line(path, number, raw)
+
+
+def decoded_line(path: str | Path, number: int, raw: bytes) -> str:
+    """The line of that number, from 1, as text: without its end and, on the first, without a byte order mark.
+
+    Raises:
+        PostFormatError: it is not UTF-8.
+    """
+    raw = bare_line(number, raw)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise format_error(path, number, shown_bytes(raw), "UTF-8 text") from None
+
+
+def bare_line(number: int, raw: bytes) -> bytes:
+    """The bytes of the line of that number, from 1, without its end and, on the first, without a byte order mark."""
+    raw = raw.removesuffix(b"\n").removesuffix(b"\r")
+    return raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
+
+
+def shown_bytes(raw: bytes) -> str:
+    """Bytes that should be UTF-8 as text, with escapes for those that are not."""
+    return raw.decode("utf-8", "backslashreplace")
 
 
 def format_error(path: str | Path, number: int, line: str, expected: str) -> PostFormatError:
     """The error for a line that is not as expected: it names the file, the line number and the line, shortened."""
     shown = line if len(line) <= SHOWN_CHARACTERS else line[:SHOWN_CHARACTERS] + "…"
-    return PostFormatError(f"{path}, line {number}: expected {expected}, found {shown!r}")
+    return PostFormatError(
+        f"{path}, line {number}: expected {expected}, found {shown!r}", line=number, expected=expected
+    )

@@ -1,26 +1,106 @@
-"""Posts to be tagged, one at a time: from JSONL, from column files with tags or without, from standard input."""
+"""Posts to be tagged, one at a time: from JSONL, Parquet, column files with tags or without, standard input."""
 
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
+from typing import Any, overload
 
-from flair_espvr.data.formats.columns import parse_columns
-from flair_espvr.data.formats.conll2003 import words_and_tags
 from flair_espvr.data.formats.contexts import read_contexts
-from flair_espvr.data.formats.detect import format_of_line, post_files
-from flair_espvr.data.formats.jsonl import parse_jsonl
-from flair_espvr.data.formats.records import image_id_of
+from flair_espvr.data.formats.detect import Format, post_files
+from flair_espvr.data.formats.parquet import SUFFIX, parsed_row, read_rows
 from flair_espvr.data.metadata import CAPTION
-from flair_espvr.data.post import Context, Post
+from flair_espvr.data.post import BadPost, Context, Post
 from flair_espvr.data.post_folder import context_files, image_folder
+from flair_espvr.errors import PostFormatError
 from flair_espvr.images.folder import ImageFolder
 from flair_espvr.images.loading import PathBelow
-from flair_espvr.io.lines import read_lines
+from flair_espvr.tagging.raw_posts import START, Place, parsed_post, raw_posts, with_format
 
 STDIN = Path("/dev/stdin")
+
+
+@dataclass(frozen=True)
+class PostFile:
+    """A file of posts, or standard input for the path `STDIN`, and where to look for what its posts do not bring along.
+
+    Attributes:
+        path: The file; named `.parquet`, it is Parquet, else its first line tells the format.
+        images: Pictures of the posts that name none or one that is not there, by image id.
+        contexts: Captions, objects and the like of the posts that have none of their own, by metadata key and image id.
+        named_below: What the pictures that posts name are refused outside of, when they are read; None for nothing.
+        found_below: The same for those found in `images`.
+    """
+
+    path: Path
+    images: ImageFolder | None = None
+    contexts: Mapping[str, Mapping[str, Context]] = field(default_factory=dict)
+    named_below: Path | None = None
+    found_below: Path | None = None
+
+    def posts(
+        self, start: Place = START, kind: Format | None = None, *, keep_bad: bool = False
+    ) -> Iterator[Post | BadPost]:
+        """The posts from a place on, one at a time, each with its JSON object. Tags and entities are ignored.
+
+        Args:
+            start: The first post's place.
+            kind: The format of text; None where it is told by the first line, with which `start` is the beginning.
+            keep_bad: Give a malformed post as a `BadPost`, and go on.
+
+        Raises:
+            OSError: The file cannot be opened.
+            PostFormatError: A post is malformed; those before it have been given.
+        """
+        if self.path.suffix == SUFFIX:
+            yield from self._rows(start, keep_bad)
+            return
+        with open(self.path, "rb") as file:
+            if start.offset:
+                file.seek(start.offset)
+            yield from self.parsed(file, start, kind, keep_bad=keep_bad)
+
+    def parsed(
+        self, lines: Iterable[bytes], start: Place = START, kind: Format | None = None, *, keep_bad: bool = False
+    ) -> Iterator[Post | BadPost]:
+        """The posts of the file's lines from a place on; arguments and errors are those of `posts`."""
+        if kind is None:
+            kind, lines = with_format(lines, self.path)
+        for raw in raw_posts(lines, kind, start=start):
+            try:
+                yield self._completed(parsed_post(raw, kind, source=self.path, folder=self.folder))
+            except PostFormatError as error:
+                if not keep_bad:
+                    raise
+                yield BadPost.of(error, source=self.path, raw=raw.text)
+
+    @property
+    def folder(self) -> Path:
+        """What the pictures that posts name are relative to."""
+        return folder_of(self.path)
+
+    def _rows(self, start: Place, keep_bad: bool) -> Iterator[Post | BadPost]:
+        for number, row in read_rows(self.path, start=start.lines):
+            try:
+                yield self._completed(parsed_row(number, row, source=self.path, folder=self.folder))
+            except PostFormatError as error:
+                if not keep_bad:
+                    raise
+                yield BadPost.of(error, source=self.path, raw=repr({**row, "image": "..."} if "image" in row else row))
+
+    def _completed(self, post: Post) -> Post:
+        """A post with its picture and contexts from where they are looked up."""
+        assert post.image_id is not None
+        known = {key: values[post.image_id] for key, values in self.contexts.items() if post.image_id in values}
+        if isinstance(post.image, bytes):
+            return replace(post, contexts={**known, **post.contexts})
+        picture = _bounded(post.image, self.named_below)
+        if self.images is not None and (picture is None or not os.path.isfile(picture)):
+            found = self.images.find(post.image_id)
+            picture = _bounded(str(found), self.found_below) if found is not None else picture
+        return replace(post, image=picture, contexts={**known, **post.contexts})
 
 
 def single_post(
@@ -29,7 +109,30 @@ def single_post(
     """A text, its picture's path and its caption as a stream of one post; the picture may be anywhere by default."""
     fields = {"text": text, "image": image, CAPTION: caption}
     line = json.dumps({name: value for name, value in fields.items() if value is not None})
-    return parse_untagged_posts([(1, line)], source="--text", folder=Path(), named_below=images_below)
+    (post,) = PostFile(Path("--text"), named_below=images_below).parsed([line.encode()])
+    assert isinstance(post, Post)
+    return iter([post])
+
+
+@overload
+def posts_from(
+    inputs: Sequence[str],
+    *,
+    images: Path | None = None,
+    contexts: Mapping[str, Path] | None = None,
+    images_below: Path | None = None,
+) -> tuple[Iterator[Post], list[ImageFolder]]: ...
+
+
+@overload
+def posts_from(
+    inputs: Sequence[str],
+    *,
+    images: Path | None = None,
+    contexts: Mapping[str, Path] | None = None,
+    images_below: Path | None = None,
+    keep_bad: bool,
+) -> tuple[Iterator[Post | BadPost], list[ImageFolder]]: ...
 
 
 def posts_from(
@@ -38,8 +141,26 @@ def posts_from(
     images: Path | None = None,
     contexts: Mapping[str, Path] | None = None,
     images_below: Path | None = None,
-) -> tuple[Iterator[Post], list[ImageFolder]]:
-    """The posts of files, folders and standard input, not read yet.
+    keep_bad: bool = False,
+) -> tuple[Iterator[Any], list[ImageFolder]]:
+    """The posts of files, folders and standard input, not read yet, and the folders in which pictures are looked up.
+
+    Args:
+        keep_bad: Give a malformed post as a `BadPost`, and go on.
+        inputs, images, contexts, images_below: See `post_files_from`, which also says what is raised.
+    """
+    files, folders = post_files_from(inputs, images=images, contexts=contexts, images_below=images_below)
+    return chain.from_iterable(file.posts(keep_bad=keep_bad) for file in files), folders
+
+
+def post_files_from(
+    inputs: Sequence[str],
+    *,
+    images: Path | None = None,
+    contexts: Mapping[str, Path] | None = None,
+    images_below: Path | None = None,
+) -> tuple[list[PostFile], list[ImageFolder]]:
+    """The files of posts that inputs stand for.
 
     Args:
         inputs: files; folders, whose files of posts are taken by name, with pictures in their folder `images` or, where
@@ -52,7 +173,7 @@ def posts_from(
             those of `images` anywhere.
 
     Returns:
-        the posts, and the folders in which their pictures are looked up.
+        the files, and the folders in which their pictures are looked up.
 
     Raises:
         OSError: a file of posts is not there.
@@ -62,15 +183,13 @@ def posts_from(
     given = None if images is None else ImageFolder(images)
     told = read_contexts(contexts or {})
     folders = [] if given is None else [given]
-    streams = []
+    found = []
     for name in inputs:
         path = STDIN if name == "-" else Path(name)
         if not path.is_dir():
             path.stat()
-            below = images_below or _folder_of(path)
-            streams.append(
-                read_untagged_posts(path, images=given, contexts=told, named_below=below, found_below=images_below)
-            )
+            below = images_below or folder_of(path)
+            found.append(PostFile(path, given, told, named_below=below, found_below=images_below))
             continue
         files = post_files(path)
         beside = given
@@ -81,100 +200,14 @@ def posts_from(
         known = {**read_contexts(own), **told}
         below = images_below or path
         found_below = below if given is None else images_below
-        streams += [
-            read_untagged_posts(file, images=beside, contexts=known, named_below=below, found_below=found_below)
-            for file in files
-        ]
-    return chain.from_iterable(streams), folders
+        found += [PostFile(file, beside, known, named_below=below, found_below=found_below) for file in files]
+    return found, folders
 
 
-def read_untagged_posts(
-    path: Path,
-    *,
-    images: ImageFolder | None = None,
-    contexts: Mapping[str, Mapping[str, Context]] | None = None,
-    named_below: Path | None = None,
-    found_below: Path | None = None,
-) -> Iterator[Post]:
-    """The posts of a file, or of standard input for the path `STDIN`, one at a time.
-
-    The first line tells the format, see `format_of_line`. Tags and entities in the file are ignored. See
-    `parse_untagged_posts` for the other arguments.
-
-    Raises:
-        OSError: the file cannot be opened.
-        PostFormatError: a line is not what it should be; the posts before it have been given.
-    """
-    yield from parse_untagged_posts(
-        read_lines(path),
-        source=path,
-        folder=_folder_of(path),
-        images=images,
-        contexts=contexts,
-        named_below=named_below,
-        found_below=found_below,
-    )
-
-
-def parse_untagged_posts(
-    lines: Iterable[tuple[int, str]],
-    *,
-    source: str | Path,
-    folder: Path,
-    images: ImageFolder | None = None,
-    contexts: Mapping[str, Mapping[str, Context]] | None = None,
-    named_below: Path | None = None,
-    found_below: Path | None = None,
-) -> Iterator[Post]:
-    """The posts of numbered lines, each with its JSON object in `Post.record`.
-
-    Args:
-        lines: `(number, line)`, as `read_lines` gives them.
-        source: what messages call the place they are from.
-        folder: what the pictures that JSONL posts name are relative to.
-        images: pictures of the posts that name none or one that is not there, by image id.
-        contexts: captions, objects and the like of the posts that have none of their own, by metadata key and image id.
-        named_below: what the pictures that posts name are refused outside of, when they are read; None for nothing.
-        found_below: the same for those found in `images`.
-
-    Raises:
-        PostFormatError: a line is not what it should be.
-    """
-    known = contexts or {}
-    numbered = iter(lines)
-    first = next(((number, line) for number, line in numbered if line.strip(" \t")), (0, ""))
-    for post in _bare_posts(chain([first], numbered), source, folder, first[1]):
-        assert post.image_id is not None
-        picture = _bounded(post.image, named_below)
-        if images is not None and (picture is None or not os.path.isfile(picture)):
-            found = images.find(post.image_id)
-            picture = _bounded(str(found), found_below) if found is not None else picture
-        found_contexts = {key: values[post.image_id] for key, values in known.items() if post.image_id in values}
-        yield replace(post, image=picture, contexts={**found_contexts, **post.contexts})
-
-
-def _folder_of(path: Path) -> Path:
+def folder_of(path: Path) -> Path:
     """The folder of a file of posts."""
     return Path() if path == STDIN else path.parent
 
 
 def _bounded(picture: str | None, below: Path | None) -> str | None:
     return picture if picture is None or below is None else PathBelow(picture, below)
-
-
-def _bare_posts(lines: Iterator[tuple[int, str]], source: str | Path, folder: Path, first: str) -> Iterator[Post]:
-    """Posts without tags and entities, each with an image id and its JSON object."""
-    kind = format_of_line(first)
-    if kind == "jsonl":
-        for post in parse_jsonl(lines, source=source, folder=folder):
-            assert post.record is not None
-            post.record.pop("entities", None)
-            yield post
-        return
-    if kind == "conll2003":
-        lines = words_and_tags(lines, source=source)
-    posts = parse_columns(lines, source=source, image_ids=kind == "imgid", tagged=False)
-    for number, post in enumerate(posts, start=1):
-        named = {} if post.image_id is None else {"id": post.image_id}
-        record = {**named, "tokens": list(post.tokens or ())}
-        yield replace(post, image_id=image_id_of(record, number), record=record)

@@ -1,6 +1,8 @@
 """Any number of posts through a tagger, in the order they come, with no more of them in memory than one window."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from hashlib import blake2b
 from itertools import islice
 from typing import Any
@@ -10,10 +12,12 @@ from flair.data import Sentence
 from flair.nn import Classifier
 
 from flair_espvr.data.metadata import IMAGE_ERROR, metadata_or_none
-from flair_espvr.data.post import Post
+from flair_espvr.data.post import BadPost, Post
 from flair_espvr.data.sentences import post_sentence
-from flair_espvr.errors import ConfigurationError
+from flair_espvr.errors import ConfigurationError, PostFormatError
 from flair_espvr.images.bad_images import BadImages
+from flair_espvr.images.loading import describe_source
+from flair_espvr.io.spooled import SpooledLines
 from flair_espvr.models.batching import WINDOW_BATCHES
 from flair_espvr.models.capabilities import MapsEntities
 from flair_espvr.models.inference import mixed_precision
@@ -45,31 +49,39 @@ def tag_posts(
 class PostTagging:
     """A stream of posts on its way through a tagger, and the counts so far.
 
-    Arguments are those of `tag_posts`, and `relevance`: whether labels get their maps of the image, under
-    `"relevance"`, from a tagger that has such maps.
+    Args:
+        tagger, batch_size, amp: those of `tag_posts`.
+        posts: any number of them, and of what should be posts and is none, which is put aside.
+        keep_bad: whether a text that Flair cannot split is put aside too, in place of an error.
+        relevance: whether labels get their maps of the image, under `"relevance"`, from a tagger that has such maps.
 
     Attributes:
         posts, entities: how many were tagged and found.
         images: how many of the posts have an image.
         bad_images: those that could not be read.
+        bad_posts: those that were put aside, as the fields of `BadPost`.
         label_type: what the tagger labels.
     """
 
     def __init__(
         self,
         tagger: Classifier[Sentence],
-        posts: Iterable[Post],
+        posts: Iterable[Post | BadPost],
         *,
         batch_size: int = 32,
         amp: bool = False,
+        keep_bad: bool = False,
         relevance: bool = False,
     ) -> None:
         if batch_size < 1:
             raise ConfigurationError(f"batch_size={batch_size}: should be 1 or more")
         self.posts = self.entities = self.images = 0
         self.bad_images = BadImages()
+        self.bad_posts = SpooledLines()
         self.label_type = tagger.label_type
         self._new_bad_images: dict[str, str] = {}
+        self._new_bad_posts: list[dict[str, Any]] = []
+        self._keep_bad = keep_bad
         self._tagger = tagger
         self._stream = iter(posts)
         self._batch_size = batch_size
@@ -80,16 +92,19 @@ class PostTagging:
         self._digest = blake2b(digest_size=16)
 
     def windows(self) -> Iterator[list[Sentence]]:
-        """The remaining posts, tagged.
+        """The remaining posts, tagged. A bad post takes up a place in its window: the others' batches are as ever.
 
         Raises:
             EspvrError: a post cannot be read, or its image's regions cannot be computed at all.
         """
-        while window := list(islice(self._stream, self._batch_size * WINDOW_BATCHES)):
-            sentences = [post_sentence(post) for post in window]
+        while window := list(islice(self._stream, window_size(self._batch_size))):
+            self._new_bad_images, self._new_bad_posts = {}, []
+            posts, sentences = self._readable(window)
             with mixed_precision(flair.device, enabled=self._amp):
                 self._tagger.predict(sentences, mini_batch_size=self._batch_size, **self._options)
-            self._count(window, sentences)
+            self._count(posts, sentences)
+            for item in window:
+                self._digest.update(item.fingerprint())
             yield sentences
 
     def note(self) -> dict[str, Any]:
@@ -99,6 +114,7 @@ class PostTagging:
             "entities": self.entities,
             "pictures": self.images,
             "bad_pictures": self._new_bad_images,
+            "bad_posts": self._new_bad_posts,
             "digest": self._digest.hexdigest(),
         }
 
@@ -118,26 +134,52 @@ class PostTagging:
         last = notes[-1]
         try:
             self.posts, self.entities, self.images = (int(last[name]) for name in ("posts", "entities", "pictures"))
-            tagged = islice(self._stream, self.posts)
             for note in notes:
                 for name, reason in note["bad_pictures"].items():
                     self.bad_images.add(name, reason)
+                for bad in note.get("bad_posts", ()):  # earlier releases put none aside
+                    self.bad_posts.add(bad)
+            read = islice(self._stream, self.posts + len(self.bad_posts))
             digest = last["digest"]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ConfigurationError(
                 f"the journal of the interrupted run is damaged ({error!r}); remove it and the part to begin anew"
             ) from error
-        for post in tagged:
-            self._digest.update(post.fingerprint())
+        for item in read:
+            self._digest.update(item.fingerprint())
         return bool(self._digest.hexdigest() == digest)
 
-    def _count(self, window: Sequence[Post], sentences: Sequence[Sentence]) -> None:
-        self.posts += len(window)
-        self.images += sum(post.image is not None for post in window)
+    def _readable(self, window: Sequence[Post | BadPost]) -> tuple[list[Post], list[Sentence]]:
+        """The posts of a window and their sentences; the others are put aside."""
+        posts, sentences = [], []
+        for item in window:
+            bad = item
+            if isinstance(item, Post):
+                try:
+                    sentences.append(post_sentence(item))
+                    posts.append(item)
+                    continue
+                except PostFormatError as error:
+                    if not self._keep_bad:
+                        raise
+                    bad = BadPost.of(error, source=item.source, raw=json.dumps(item.record, ensure_ascii=False))
+            self._new_bad_posts.append(asdict(bad))
+            self.bad_posts.add(self._new_bad_posts[-1])
+        return posts, sentences
+
+    def _count(self, posts: Sequence[Post], sentences: Sequence[Sentence]) -> None:
+        self.posts += len(posts)
+        self.images += sum(post.image is not None for post in posts)
         self.entities += sum(len(sentence.get_spans(self.label_type)) for sentence in sentences)
-        self._new_bad_images = {}
-        for post, sentence in zip(window, sentences, strict=True):
-            self._digest.update(post.fingerprint())
+        for post, sentence in zip(posts, sentences, strict=True):
             reason = metadata_or_none(sentence, IMAGE_ERROR)
-            if reason is not None and self.bad_images.add(str(post.image), reason):
-                self._new_bad_images[str(post.image)] = reason
+            if reason is None or post.image is None:
+                continue
+            name = describe_source(post.image)
+            if self.bad_images.add(name, reason):
+                self._new_bad_images[name] = reason
+
+
+def window_size(batch_size: int) -> int:
+    """Posts whose batches are made together."""
+    return batch_size * WINDOW_BATCHES

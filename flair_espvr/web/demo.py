@@ -66,7 +66,7 @@ def example_posts(source: str, most: int = 24) -> list[Example]:
     return [
         {
             "text": str((post.record or {}).get("text") or " ".join(post.tokens or ())),
-            "image": str(post.image) if post.image is not None and Path(post.image).is_file() else None,
+            "image": str(post.image) if isinstance(post.image, str) and Path(post.image).is_file() else None,
             **{key: value for key, value in post.contexts.items() if isinstance(value, str)},
         }
         for post in islice(posts, most)

@@ -1,5 +1,6 @@
 import io
 import json
+from pathlib import Path
 
 import pytest
 from flair.data import Sentence
@@ -11,13 +12,13 @@ from flair_espvr.data import Region, read_jsonl_sentences, read_posts, write_jso
 from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import PostFormatError
 from flair_espvr.tagging.outputs import column_predictions, jsonl_predictions, prediction_record
-from flair_espvr.tagging.sources import parse_untagged_posts
+from flair_espvr.tagging.sources import PostFile
 
 REGION = Region(0.25, 0.0, 0.75, 0.5, 0.5)
 
 
 def tagged(record, spans):
-    (post,) = parse_untagged_posts([(1, json.dumps(record))], source="", folder=None)
+    (post,) = PostFile(Path("posts")).parsed([json.dumps(record).encode()])
     sentence = post_sentence(post)
     for start, end, type_, region in spans:
         sentence[start:end].add_label("ner", type_, 0.5, **({"region": region} if region else {}))

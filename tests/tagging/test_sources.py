@@ -11,12 +11,15 @@ from flair_espvr.data.formats.detect import post_files
 from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import ConfigurationError, PostFormatError
 from flair_espvr.images.folder import ImageFolder
-from flair_espvr.tagging.sources import parse_untagged_posts, posts_from, read_untagged_posts
+from flair_espvr.tagging.sources import PostFile, posts_from
+
+
+def lines(text):
+    return [line.encode() for line in text.split("\n")]
 
 
 def parse(text, **arguments):
-    lines = enumerate(text.split("\n"), start=1)
-    return list(parse_untagged_posts(lines, source="posts", folder=Path("folder"), **arguments))
+    return list(PostFile(Path("folder/posts"), **arguments).parsed(lines(text)))
 
 
 @pytest.fixture
@@ -84,7 +87,7 @@ def test_no_posts(text):
     ],
 )
 def test_a_broken_line_is_named_and_the_posts_before_it_are_given(text, before, line, expected):
-    posts = parse_untagged_posts(enumerate(text.split("\n"), start=1), source="posts", folder=Path())
+    posts = PostFile(Path("posts")).parsed(lines(text))
     given = []
     with pytest.raises(PostFormatError, match=rf"^posts, line {line}: expected.*{expected}"):
         given.extend(posts)
@@ -98,7 +101,7 @@ def test_a_text_that_flair_cannot_split_is_named(monkeypatch):
         raise ValueError
 
     monkeypatch.setattr("flair_espvr.data.formats.records.Sentence", refuse)
-    with pytest.raises(PostFormatError, match=r"posts, line 1: .*post 5"):
+    with pytest.raises(PostFormatError, match=r"folder/posts, line 1: .*post 5"):
         post_sentence(post)
 
 
@@ -177,7 +180,7 @@ def test_what_a_post_names_itself_comes_first_unless_it_is_not_there(images, tmp
 def test_pictures_of_a_file_are_relative_to_it(tmp_path):
     path = tmp_path / "posts.jsonl"
     path.write_text('{"text": "a", "image": "1.png"}')
-    (post,) = read_untagged_posts(path)
+    (post,) = PostFile(path).posts()
     assert (post.image, post.source) == (str(tmp_path / "1.png"), path)
 
 
@@ -191,6 +194,6 @@ def test_files_of_posts_in_a_folder(tmp_path):
 
 @pytest.mark.parametrize("text", ['[{"text": "a"}, {"text": "b"}]', '[ {"text": "a"}]\n'])
 def test_an_array_is_not_taken_for_columns(text):
-    with pytest.raises(PostFormatError, match=r"posts, line 1: .*an array; put each post on a line of its own"):
+    with pytest.raises(PostFormatError, match=r"folder/posts, line 1: .*an array; put each post on a line of its own"):
         parse(text)
     assert [post.tokens for post in parse("[\tO\n{\tO\n")] == [("[", "{")]

@@ -22,7 +22,7 @@ DOCUMENT_START = "-DOCSTART-"
 
 _OBJECT = re.compile(r"(\[\s*)?\{")
 
-_SUFFIXES = {".jsonl", ".txt", ".conll"}
+_SUFFIXES = {".jsonl", ".txt", ".conll", ".parquet"}
 
 _STEMS = {"train": ("train",), "dev": ("valid", "dev"), "test": ("test",)}
 """What the files of a split are called, before their suffix."""
@@ -88,7 +88,7 @@ def split_files(folder: Path) -> list[Path]:
 
 
 def post_files(folder: Path) -> list[Path]:
-    """The files of posts in a folder, by name: `.jsonl`, `.txt` and `.conll`, apart from files of contexts.
+    """The files of posts in a folder, by name: `.jsonl`, `.txt`, `.conll` and `.parquet`, apart from files of contexts.
 
     Raises:
         ConfigurationError: there are none.
@@ -96,5 +96,5 @@ def post_files(folder: Path) -> list[Path]:
     contexts = {Path(name).stem for name in CONTEXT_FILES.values()}
     files = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES and path.stem not in contexts)
     if not files:
-        raise ConfigurationError(f"{folder}: expected files of posts (.jsonl, .txt or .conll), found none")
+        raise ConfigurationError(f"{folder}: expected files of posts (.jsonl, .txt, .conll or .parquet), found none")
     return files

@@ -119,7 +119,7 @@ def read_jsonl_sentences(
     """
     missing: list[str] = []
     for post in parse_jsonl(read_lines(path), source=path, folder=Path(path).parent, on_error=on_error):
-        if post.image is not None and not os.path.isfile(post.image):
+        if isinstance(post.image, str) and not os.path.isfile(post.image):
             missing.append(post.image)
             post = replace(post, image=None)
         try:

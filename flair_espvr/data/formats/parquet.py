@@ -1,0 +1,96 @@
+"""One's own posts as Parquet: a row each, whose columns are the fields of JSONL (`flair_espvr.data.formats.jsonl`).
+
+`image` is a path, relative to the file's folder, or the bytes of a picture file, or a struct of both, as Hugging Face's
+`datasets` writes it. Columns that are null in a row are fields that the post does not have.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flair_espvr.data.formats.jsonl import parse_jsonl
+from flair_espvr.data.post import Post
+from flair_espvr.errors import ConfigurationError, PostFormatError
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
+
+SUFFIX = ".parquet"
+
+_ROWS = 256
+"""Rows in memory at once; each may hold the bytes of a picture."""
+
+
+def row_count(path: str | Path) -> int:
+    """The number of rows, from the file's end alone; raises what `read_rows` raises."""
+    with _opened(path) as file:
+        return int(file.metadata.num_rows)
+
+
+def read_rows(path: str | Path, *, start: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a file and their numbers, from 1, a few at a time.
+
+    Args:
+        path: The file.
+        start: Rows to leave out at the beginning; of their row groups only the last is read.
+
+    Raises:
+        ConfigurationError: pyarrow is not installed.
+        OSError: The file cannot be opened.
+        PostFormatError: It is no Parquet.
+    """
+    with _opened(path) as file:
+        group, before = 0, 0
+        while group < file.num_row_groups and before + file.metadata.row_group(group).num_rows <= start:
+            before += file.metadata.row_group(group).num_rows
+            group += 1
+        number = before
+        for batch in file.iter_batches(_ROWS, row_groups=range(group, file.num_row_groups)):
+            first = max(0, start - number)
+            yield from enumerate(batch.slice(first).to_pylist(), start=number + first + 1)
+            number += batch.num_rows
+
+
+def parsed_row(number: int, row: Mapping[str, Any], *, source: str | Path, folder: Path) -> Post:
+    """The post in a row, with its JSON object; a picture's bytes are no part of that.
+
+    Args:
+        number: The row's, from 1.
+        row: Its values by column.
+        source: What messages call the place it is from.
+        folder: What a picture that it names is relative to.
+
+    Raises:
+        PostFormatError: It is no post.
+    """
+    record = {name: value for name, value in row.items() if value is not None and name != "entities"}
+    content: Any = None
+    match record.get("image"):
+        case bytes(content) | {"bytes": bytes(content)}:
+            del record["image"]
+        case {"path": str(path)}:
+            record["image"] = path
+    try:
+        line = json.dumps(record)
+    except (TypeError, ValueError) as error:
+        raise PostFormatError(
+            f"{source}, row {number}: expected columns that JSON can represent ({error})",
+            line=number,
+            expected=f"columns that JSON can represent ({error})",
+        ) from None
+    (post,) = parse_jsonl([(number, line)], source=source, folder=folder)
+    return post if content is None else replace(post, image=content)
+
+
+def _opened(path: str | Path) -> "ParquetFile":
+    try:
+        from pyarrow import ArrowInvalid
+        from pyarrow.parquet import ParquetFile
+    except ModuleNotFoundError:
+        raise ConfigurationError(f"{path}: reading Parquet needs pyarrow: pip install 'flair-espvr[ray]'") from None
+    try:
+        return ParquetFile(path)
+    except ArrowInvalid as error:
+        raise PostFormatError(f"{path}: expected a Parquet file ({error})") from None
