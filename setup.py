@@ -27,6 +27,8 @@ DEVELOPMENT = [
     "types-requests",
 ]
 
+RAY = ["pyarrow>=15", "ray>=2.40"]
+
 ROOT = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "flair_espvr/__init__.py").read_text("utf-8"), re.MULTILINE)[1]
 
@@ -80,8 +82,9 @@ setup(
         "demo": DEMO,
         "ocr": OCR,
         "offline": OFFLINE,
+        "ray": RAY,
         "words": ["gensim>=4.3"],
-        "dev": [*DEVELOPMENT, *DEMO, *OCR, *OFFLINE],
+        "dev": [*DEVELOPMENT, *DEMO, *OCR, *OFFLINE, *RAY],
     },
     entry_points={"console_scripts": ["flair-espvr=flair_espvr.commands.main:main"]},
     classifiers=[

@@ -72,6 +72,12 @@ def test_networks_know_nothing_of_flair() -> None:
         assert not {name for name in imports(path) if name.partition(".")[0] in ("flair", "transformers", "timm")}, path
 
 
+def test_ray_is_imported_by_its_back_end_alone() -> None:
+    own = PACKAGE / "tagging" / "backends" / "ray.py"
+    importing = {path for path in MODULES if "ray" in {name.partition(".")[0] for name in imports(path)}}
+    assert importing == {own}
+
+
 def words_of(path: Path) -> set[str]:
     """Names, attributes, imported modules and whole strings of a file."""
     found = set()

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from flair_espvr.commands import FOUND_BAD
 from flair_espvr.commands.bad_images import add_bad_list_argument, report_bad_images
+from flair_espvr.commands.cluster import add_cluster
 from flair_espvr.commands.device import chosen_device
 from flair_espvr.commands.options import add_tagger, warn_without_images
 
 if TYPE_CHECKING:
-    from flair_espvr.data.post import Post
+    from flair_espvr.data.post import BadPost, Post
     from flair_espvr.images.folder import ImageFolder
+    from flair_espvr.tagging import PostTagging
+    from flair_espvr.tagging.shards import Totals
 
 HELP = "tag posts with a saved model: entities with type, score and place in the picture"
 
@@ -36,13 +39,18 @@ forms:
                                                                   objects.jsonl there, for models that read them
   flair-espvr predict MODEL --text "..." --image FILE             a single post
   ... | flair-espvr predict MODEL - | ...                         standard input, in any of the formats
+  flair-espvr predict MODEL posts.parquet --out tagged.jsonl      Parquet with the columns text, image (a path or the
+                                                                  bytes of a picture), id, caption, ...
+  flair-espvr predict MODEL FILE... --out FOLDER --ray            many processes, on this machine or on a Ray cluster
+                                                                  (--ray ADDRESS); see docs/scaling.md
 
 Pictures that posts name are read below the folder of the posts only, wherever links and .. lead; another folder is
 given by --images-below. What lies outside counts as a picture that cannot be read, and is on no page.
 
 Posts are read, tagged and written a window at a time, so their number makes no difference to the memory needed; of
 --images the names are held in memory, of --captions and its like all. They come out in the order in which they went in;
-a post without words has no entities.
+a post without words has no entities. A malformed post ends the run with an error that names its line, or is put aside
+with --bad-posts FILE.
 
 jsonl    the post with its "entities", each with "text", "type", "score", "start" and "end" (characters of the post's
          "text", or words where it has "tokens"), "words" and "region" (fractions of the picture, or null)
@@ -54,7 +62,8 @@ was when the same command is given again; only a page begins anew. Nothing is wr
 pictures for another run, give --store a store that `flair-espvr regions` has filled.
 
 exit codes: 0 all is well, also where the reader of a pipe has seen enough; 1 not all was done, the message says why;
-3 all was done, but some pictures cannot be read (they are listed with the reasons); 130 stopped by Ctrl-C
+3 all was done, but some pictures cannot be read (they are listed with the reasons) or posts were put aside; 130 stopped
+by Ctrl-C
 """
 
 
@@ -82,6 +91,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=_FORMATS, help="default: told by the suffix of --out, else jsonl")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write (default: standard output)")
     add_bad_list_argument(parser)
+    parser.add_argument(
+        "--bad-posts",
+        type=Path,
+        metavar="FILE",
+        help="put malformed posts aside, in FILE, with the reasons, as JSONL, in place of stopping at the first",
+    )
+    add_cluster(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no counts")
 
 
@@ -95,50 +111,98 @@ def run(arguments: argparse.Namespace) -> int:
         EspvrError: what was asked cannot be done.
         OSError: a file cannot be read or written.
     """
-    import flair
-
     from flair_espvr.errors import ConfigurationError
-    from flair_espvr.models.capabilities import ReadsImages
-    from flair_espvr.models.loading import load_tagger, tagger_digest
-    from flair_espvr.tagging import PostTagging, write_tagged
+    from flair_espvr.io.atomic import atomic_write
 
     format_: Any = arguments.format or _FORMAT_OF_SUFFIX.get(arguments.out.suffix if arguments.out else "", "jsonl")
     if format_ == "html" and arguments.out is None:
         raise ConfigurationError("--format html: needs --out FILE, the page to write")
     if arguments.batch_size < 1:
         raise ConfigurationError("--batch-size should be 1 or more")
+    done = _tag_here(arguments, format_) if arguments.ray is None else _tag_on_cluster(arguments, format_)
+    report_bad_images(done.bad_images, arguments.bad_list)
+    if arguments.bad_posts is not None:
+        with atomic_write(arguments.bad_posts) as file:
+            file.writelines(done.bad_posts.lines())
+    if not arguments.quiet:
+        aside = f" {len(done.bad_posts):,} posts are put aside." if arguments.bad_posts is not None else ""
+        print(
+            f"{arguments.out or 'standard output'}: {done.posts:,} posts, {done.images:,} with a picture, "
+            f"{done.entities:,} entities; {len(done.bad_images):,} pictures cannot be read.{aside}",
+            file=sys.stderr,
+        )
+    return FOUND_BAD if len(done.bad_images) or len(done.bad_posts) else 0
+
+
+def _tag_here(arguments: argparse.Namespace, format_: Any) -> "PostTagging":
+    """Tag the posts in this process."""
+    import flair
+
+    from flair_espvr.models.loading import load_tagger, read_store, tagger_digest
+    from flair_espvr.tagging import PostTagging, write_tagged
+
+    keep_bad = arguments.bad_posts is not None
     with _flair_on_stderr() as log:
-        posts, folders = _posts(arguments)
+        posts, folders = _posts(arguments, keep_bad)
         log.setLevel(logging.ERROR)  # pictures that cannot be read are listed at the end, each once
         flair.device = chosen_device(arguments.device)
         tagger = load_tagger(arguments.model, trusted=arguments.trust)
         if arguments.store is not None:
-            if not isinstance(tagger, ReadsImages) or tagger.region_embeddings is None:
-                raise ConfigurationError(f"--store {arguments.store}: {arguments.model} reads no pictures")
-            tagger.region_embeddings.use_store(arguments.store, read_only=True)
+            read_store(tagger, arguments.store)
         tagging = PostTagging(
-            tagger, posts, batch_size=arguments.batch_size, amp=arguments.amp, relevance=format_ == "html"
+            tagger,
+            posts,
+            batch_size=arguments.batch_size,
+            amp=arguments.amp,
+            keep_bad=keep_bad,
+            relevance=format_ == "html",
         )
         made_by = {"model": tagger_digest(arguments.model), "amp": arguments.amp}
         if arguments.images_below is not None:
             made_by["images_below"] = str(arguments.images_below.resolve())
         write_tagged(tagging, arguments.out, format=format_, made_by=made_by, progress=not arguments.quiet)
     warn_without_images(tagger, tagging.images > 0)
-    bad = tagging.bad_images
     for folder in folders:
         for path in sorted(folder.not_images):
-            bad.add(str(path), "is no picture")
-    report_bad_images(bad, arguments.bad_list)
-    if not arguments.quiet:
-        print(
-            f"{arguments.out or 'standard output'}: {tagging.posts:,} posts, {tagging.images:,} with a picture, "
-            f"{tagging.entities:,} entities; {len(bad):,} pictures cannot be read.",
-            file=sys.stderr,
-        )
-    return FOUND_BAD if len(bad) else 0
+            tagging.bad_images.add(str(path), "is no picture")
+    return tagging
 
 
-def _posts(arguments: argparse.Namespace) -> tuple[Iterator["Post"], list["ImageFolder"]]:
+def _tag_on_cluster(arguments: argparse.Namespace, format_: str) -> "Totals":
+    """Tag the posts with many processes, into a folder."""
+    from flair_espvr.errors import ConfigurationError
+    from flair_espvr.tagging.backends.ray import tag_on_cluster
+    from flair_espvr.tagging.block_tagger import TaggingJob
+
+    if arguments.out is None or format_ == "html":
+        raise ConfigurationError("--ray: needs --out FOLDER, for JSONL or columns; a page is written by one process")
+    if not arguments.inputs or arguments.text is not None:
+        raise ConfigurationError("--ray: needs files or folders of posts")
+    job = TaggingJob(
+        model=arguments.model,
+        inputs=tuple(arguments.inputs),
+        out=arguments.out,
+        format=format_,
+        images=arguments.images,
+        contexts=_contexts(arguments),
+        images_below=arguments.images_below,
+        batch_size=arguments.batch_size,
+        amp=arguments.amp,
+        keep_bad=arguments.bad_posts is not None,
+        store=arguments.store,
+        trusted=arguments.trust,
+        device=arguments.device or (None if arguments.gpus_per_worker else "cpu"),
+    )
+    return tag_on_cluster(
+        job,
+        address=arguments.ray,
+        workers=arguments.workers,
+        gpus_per_worker=arguments.gpus_per_worker,
+        progress=not arguments.quiet,
+    )
+
+
+def _posts(arguments: argparse.Namespace, keep_bad: bool) -> tuple[Iterator["Post | BadPost"], list["ImageFolder"]]:
     """The posts asked for; a file that is not there is an error here, before a model is loaded."""
     from flair_espvr.errors import ConfigurationError
     from flair_espvr.tagging import posts_from, single_post
@@ -152,9 +216,19 @@ def _posts(arguments: argparse.Namespace) -> tuple[Iterator["Post"], list["Image
         return post, []
     if arguments.image is not None or arguments.caption is not None:
         raise ConfigurationError("--image and --caption belong to --text; for files of posts, see --images, --captions")
+    return posts_from(
+        arguments.inputs,
+        images=arguments.images,
+        contexts=_contexts(arguments),
+        images_below=arguments.images_below,
+        keep_bad=keep_bad,
+    )
+
+
+def _contexts(arguments: argparse.Namespace) -> dict[str, Path]:
+    """The files of contexts that were given, by metadata key."""
     files = {key: getattr(arguments, kind) for kind, key in _CONTEXTS.items()}
-    given = {key: path for key, path in files.items() if path is not None}
-    return posts_from(arguments.inputs, images=arguments.images, contexts=given, images_below=arguments.images_below)
+    return {key: path for key, path in files.items() if path is not None}
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from flair.data import Sentence
 from flair.models import SequenceTagger
 from flair.nn import Classifier
 
-from flair_espvr.errors import UnsafeModelError
+from flair_espvr.errors import ConfigurationError, UnsafeModelError
 from flair_espvr.io.download import sha256_of
+from flair_espvr.models.capabilities import ReadsImages
 from flair_espvr.models.tagger import MultimodalTagger
 
 
@@ -37,6 +38,18 @@ def load_tagger(path: str | Path, *, trusted: bool = False) -> Classifier[Senten
                 "trusted (--trust)"
             ) from error
     return SequenceTagger.load(path)
+
+
+def read_store(tagger: Classifier[Sentence], store: str | Path) -> None:
+    """Let a tagger take the regions of images from a store, without adding to it.
+
+    Raises:
+        ConfigurationError: the tagger reads no images.
+        RegionStoreError: the store cannot be opened, or holds features of another kind.
+    """
+    if not isinstance(tagger, ReadsImages) or tagger.region_embeddings is None:
+        raise ConfigurationError(f"--store {store}: the model reads no pictures")
+    tagger.region_embeddings.use_store(store, read_only=True)
 
 
 def tagger_digest(path: Path) -> list[str]:

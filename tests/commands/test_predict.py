@@ -22,6 +22,7 @@ from flair_espvr import ESPVRTagger
 from flair_espvr.commands import main, predict
 from flair_espvr.data import read_posts
 from flair_espvr.errors import ConfigurationError, PostFormatError, RegionStoreError, UnsafeModelError
+from flair_espvr.io.resumable import ResumableFile
 from flair_espvr.models import inference as modes
 
 Run = Callable[..., int]
@@ -334,6 +335,57 @@ def test_a_broken_line_is_mended_and_the_run_goes_on(
     error = capsys.readouterr().err
     assert "broken.png)" in error
     assert "40 posts, 1 with a picture" in error
+
+
+def test_a_broken_line_is_put_aside_and_the_run_goes_on(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stopped by one, begun again with `--bad-posts`, stopped between windows, begun once more: each is told once."""
+    posts, out, bad = many(folder / "posts.jsonl", 60), tmp_path / "out.jsonl", tmp_path / "bad.jsonl"
+    lines = posts.read_text().splitlines(keepends=True)
+    lines[20] = lines[40] = '{"text"\n'
+    posts.write_text("".join(lines))
+    command = [posts, "--batch-size", 1, "--out", out]
+    with pytest.raises(PostFormatError, match="line 21"):
+        run(*command)
+
+    write = ResumableFile.write
+
+    def stop(file: ResumableFile, content: bytes, note: dict[str, Any]) -> None:
+        write(file, content, note)
+        if note["bad_posts"]:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ResumableFile, "write", stop)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                run(*command, "--bad-posts", bad)
+    assert not bad.exists()
+    assert run(*command, "--bad-posts", bad) == 3
+    assert "58 posts" in capsys.readouterr().err
+    assert [result["id"] for result in written(out)] == [n for n in range(60) if n not in (20, 40)]
+    reason = "expected a post as JSON (it is no JSON (Expecting ':' delimiter: line 1 column 8 (char 7)))"
+    told = [{"file": str(posts), "line": line, "reason": reason, "raw": '{"text"'} for line in (21, 41)]
+    assert written(bad) == told
+    assert run(*command, "--bad-posts", bad, "--quiet") == 3  # anew
+    assert written(bad) == told
+
+
+def test_a_text_that_flair_cannot_split_is_put_aside(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    posts = many(tmp_path / "posts.jsonl", 3)
+
+    def refuse(text: str | list[str]) -> Sentence:
+        if text == "mary oakland plays in new york sings we kevin":
+            raise ValueError
+        return Sentence(text)
+
+    monkeypatch.setattr("flair_espvr.data.formats.records.Sentence", refuse)
+    assert run(posts, "--out", tmp_path / "out.jsonl", "--bad-posts", tmp_path / "bad.jsonl") == 3
+    (bad,) = written(tmp_path / "bad.jsonl")
+    assert (bad["line"], json.loads(bad["raw"])["id"]) == (2, 1)
+    assert "give its 'tokens'" in bad["reason"]
+    assert len(written(tmp_path / "out.jsonl")) == 2
 
 
 def test_another_model_does_not_go_on(run: Run, build: Callable[..., ESPVRTagger], model: Path, tmp_path: Path) -> None:
