@@ -2,11 +2,19 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flair_espvr.commands import FOUND_BAD
 from flair_espvr.commands.bad_images import add_bad_list_argument, report_bad_images
+from flair_espvr.commands.cluster import add_cluster
 from flair_espvr.commands.device import chosen_device
+
+if TYPE_CHECKING:
+    import torch
+
+    from flair_espvr.embeddings.image.extraction import Extraction, ExtractionJob
 
 HELP = "compute the picture regions of a whole corpus, once"
 
@@ -19,7 +27,8 @@ forms:
 
 A run that was stopped, by Ctrl-C or by a power cut, goes on where it was when started again.
 To split the work over machines, give each a store of its own and --shard 1/3, 2/3, 3/3, then merge the stores;
-processes of one machine may share a store.
+processes of one machine may share a store. --ray does that: --workers processes, each of a CPU or GPU on any machine of
+the cluster, fill stores beside STORE, which are merged into it at the end.
 
 exit codes: 0 all is well; 1 nothing or not all was done, the message says why; 3 all was done, but some pictures
 cannot be read (standard error says which and why) or, with verify, some values are damaged; 130 stopped by Ctrl-C
@@ -40,7 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights in place of those that timm fetches")
     parser.add_argument("--device", help="where to compute, e.g. cpu or cuda:1 (default: a GPU if there is one)")
-    parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes that read pictures (default: 2)")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=2,
+        metavar="N",
+        help="processes that read pictures; with --ray, that also compute (default: 2)",
+    )
     parser.add_argument(
         "--batch-size",
         type=int,
@@ -50,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="only the I-th of N parts")
     add_bad_list_argument(parser)
+    add_cluster(parser, workers=False)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -83,40 +99,71 @@ def _extract(arguments: argparse.Namespace) -> int:
     if arguments.workers < 0 or arguments.batch_size < 1:
         raise ConfigurationError("--workers should be 0 or more, and --batch-size 1 or more")
 
-    from flair_espvr.embeddings.image.backbone import Backbone
-    from flair_espvr.embeddings.image.backbone_weights import read_weights
-    from flair_espvr.embeddings.image.extraction import extract_regions
+    from flair_espvr.embeddings.image.extraction import ExtractionJob
     from flair_espvr.embeddings.image.regions import DEFAULT_BACKBONE
     from flair_espvr.images.folder import find_images
-    from flair_espvr.images.store.region_store import RegionStore
 
-    device = chosen_device(arguments.device)
     pictures = find_images(folder)
     if not pictures:
         raise ConfigurationError(f"{folder}: no pictures there, nor in the folders below")
-    backbone = Backbone(
+    job = ExtractionJob(
+        pictures,
+        arguments.store,
         arguments.backbone or DEFAULT_BACKBONE,
+        chosen_device(arguments.device) if arguments.ray is None else _device_there(arguments),
         image_size=arguments.image_size,
-        weights=None if arguments.checkpoint is None else read_weights(arguments.checkpoint),
-        weights_source=str(arguments.checkpoint),
+        checkpoint=arguments.checkpoint,
+        workers=arguments.workers,
+        batch_size=arguments.batch_size,
+        shard=arguments.shard,
     )
-    with RegionStore(arguments.store, header=backbone.header, writable=True) as store:
-        done = extract_regions(
-            pictures,
-            store,
-            backbone,
-            device=device,
-            workers=arguments.workers,
-            batch_size=arguments.batch_size,
-            shard=arguments.shard,
-        )
-        total = len(store)
+    done = job.run() if arguments.ray is None else _extract_on_cluster(job, arguments)
     report_bad_images(BadImages(done.bad), arguments.bad_list)
     print(
-        f"{arguments.store}: {total:,} pictures. Added {done.added:,}, there before {done.present:,}, "
+        f"{arguments.store}: {done.total:,} pictures. Added {done.added:,}, there before {done.present:,}, "
         f"copies {done.copies:,}, of other shards {done.other_shards:,}, bad {len(done.bad):,}."
     )
     return FOUND_BAD if done.bad else 0
+
+
+def _device_there(arguments: argparse.Namespace) -> "torch.device":
+    """Where a worker of the cluster computes, whatever this machine has."""
+    import torch
+
+    return torch.device(arguments.device or ("cuda" if arguments.gpus_per_worker else "cpu"))
+
+
+def _extract_on_cluster(job: "ExtractionJob", arguments: argparse.Namespace) -> "Extraction":
+    """The pictures in parts, each with a store of its own beside the store that they are merged into at the end."""
+    import shutil
+
+    from flair_espvr.embeddings.image.extraction import Extraction, run_job
+    from flair_espvr.images.store.region_store import RegionStore, merge_stores
+    from flair_espvr.tagging.backends.ray import on_cluster
+
+    parts = arguments.workers or 1
+    jobs = [
+        replace(
+            job,
+            pictures=job.pictures[part::parts],
+            store=job.store.with_name(f"{job.store.name}.part-{part + 1}-of-{parts}"),
+            workers=1,
+            known=job.store,
+        )
+        for part in range(parts)
+    ]
+    done = Extraction()
+    results = on_cluster(run_job, jobs, address=arguments.ray, workers=parts, gpus_per_worker=arguments.gpus_per_worker)
+    for result in results:
+        done.add(result)
+    sources = [RegionStore(part.store) for part in jobs]
+    with RegionStore(job.store, header=sources[0].header, writable=True) as store:
+        for _ in merge_stores(store, sources):
+            pass
+        done.total = len(store)
+    for part in jobs:
+        shutil.rmtree(part.store)
+    return done
 
 
 def _merge(target: str, sources: list[str]) -> int:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from flair_espvr.commands import FOUND_BAD
+from flair_espvr.commands.cluster import add_cluster, make_jobs
 from flair_espvr.commands.options import add_runs_folder, add_trust, quiet_flair
 
 HELP = "run what a table needs and does not have, and write it to FOLDER/tables as Markdown, CSV and LaTeX"
@@ -23,13 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also test the difference between these two rows (may be repeated)",
     )
     add_trust(parser)
+    add_cluster(parser)
     parser.add_argument("--no-run", action="store_true", help="make nothing; show what is done")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command; `FOUND_BAD` where the table was written but some runs could not be made."""
     from flair_espvr.io.atomic import write_text
-    from flair_espvr.training.jobs import make_missing
     from flair_espvr.training.tables.comparison import comparisons_to_markdown
     from flair_espvr.training.tables.latex import to_latex
     from flair_espvr.training.tables.markdown import to_markdown
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     table = load_table(arguments.table, compare=arguments.compare)
     runs = cell_runs(table, arguments.out, trust=arguments.trust)
     quiet_flair()
-    problems = [] if arguments.no_run else make_missing(runs, lambda line: print(line, file=sys.stderr))
+    problems = make_jobs(runs, arguments)
     for problem in problems:
         print(f"not made: {problem}", file=sys.stderr)
 

@@ -48,3 +48,8 @@ def make_missing(jobs: Sequence[Job], announce: Callable[[str], None]) -> list[s
             time.sleep(_WAIT_FOR_OTHERS)
         waiting = elsewhere
     return problems
+
+
+def make_one(job: Job) -> list[str]:
+    """Does a single job, as `make_missing` does, which says what is returned."""
+    return make_missing([job], lambda _: None)

@@ -93,6 +93,31 @@ def test_a_corpus_goes_into_the_store_and_bad_pictures_are_listed(corpus, tmp_pa
     }
 
 
+def test_parts_on_a_cluster_are_merged(corpus, tmp_path, command, monkeypatch, capsys):
+    """Without the cluster: its tasks are called one after the other."""
+    asked = []
+
+    def on_cluster(work, jobs, **options):
+        asked.append((len(jobs), options))
+        assert (tmp_path / "store").exists() == (len(asked) > 1)
+        return map(work, jobs)
+
+    monkeypatch.setattr("flair_espvr.tagging.backends.ray.on_cluster", on_cluster)
+    command.extract(corpus, tmp_path / "one")
+    capsys.readouterr()
+    assert command.extract(corpus, tmp_path / "store", "--workers", 3, "--ray", "auto") == 3
+    assert f"{tmp_path / 'store'}: 12 pictures." in capsys.readouterr().out
+    assert command.extract(corpus, tmp_path / "store", "--workers", 2, "--ray") == 3
+    assert "12 pictures. Added 0, there before 1" in capsys.readouterr().out
+    assert asked[0] == (3, {"address": "auto", "workers": 3, "gpus_per_worker": 0})
+    ours, theirs = content(tmp_path / "store"), content(tmp_path / "one")
+    assert ours.keys() == theirs.keys()
+    for key, value in ours.items():  # other batches, other last bits
+        features, others = (np.frombuffer(stored, np.float16) for stored in (value, theirs[key]))
+        np.testing.assert_allclose(features, others, atol=1e-2, rtol=1e-2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "store"]
+
+
 def test_without_bad_pictures_all_is_well(tmp_path, command):
     save_picture(tmp_path / "pictures" / "a.png", 1)
     assert command.extract(tmp_path / "pictures", tmp_path / "store") == 0

@@ -284,7 +284,16 @@ def test_a_search_ranks_by_dev_score(
     search.write_text(yaml.safe_dump({"recipe": recipe_path.name, "grid": grid}), encoding="utf-8")
     assert main(["search", str(search), "--out", str(tmp_path / "runs"), "--no-run"]) == 0
     assert capsys.readouterr().out.count("not done") == 4
-    assert main(["search", str(search), "--out", str(tmp_path / "runs")]) == 0
+    asked = []
+
+    def on_cluster(work: Any, jobs: list[Any], **options: Any) -> Any:
+        """Without the cluster: its tasks are called one after the other."""
+        asked.append((len(jobs), options))
+        return map(work, jobs)
+
+    monkeypatch.setattr("flair_espvr.tagging.backends.ray.on_cluster", on_cluster)
+    assert main(["search", str(search), "--out", str(tmp_path / "runs"), "--workers", "2", "--ray"]) == 0
+    assert asked == [(4, {"address": "local", "workers": 2, "gpus_per_worker": 0})]
     lines = capsys.readouterr().out.strip().splitlines()[2:]
     scores = [float(line.split("|")[-2]) for line in lines]
     assert len(scores) == 4

@@ -11,10 +11,66 @@ from more_itertools import chunked
 from tqdm import tqdm
 
 from flair_espvr.embeddings.image.backbone import Backbone
+from flair_espvr.embeddings.image.backbone_weights import read_weights
 from flair_espvr.errors import BadImageError
 from flair_espvr.images.store.region_store import RegionStore
 from flair_espvr.images.worker_pool import WorkerPool
 from flair_espvr.images.worker_tasks import crashed, key_and_pixels_or_error, key_or_error
+
+
+@dataclass(frozen=True)
+class ExtractionJob:
+    """Pictures whose features are to be in a store.
+
+    Attributes:
+        pictures: Their files.
+        store: The store's folder; made where it is not there.
+        backbone, image_size: See `Backbone`.
+        device: Where to compute.
+        checkpoint: A file of weights in place of those that timm fetches.
+        workers, batch_size, shard: See `extract_regions`.
+        known: Another store, whose pictures need not be computed; it may not be there.
+    """
+
+    pictures: Sequence[Path]
+    store: Path
+    backbone: str
+    device: torch.device
+    image_size: int | None = None
+    checkpoint: Path | None = None
+    workers: int = 1
+    batch_size: int = 32
+    shard: tuple[int, int] = (1, 1)
+    known: Path | None = None
+
+    def run(self) -> "Extraction":
+        """Fill the store, and say what was done.
+
+        Raises:
+            EspvrError: There are no such weights, or a store cannot be opened or written.
+        """
+        backbone = Backbone(
+            self.backbone,
+            image_size=self.image_size,
+            weights=None if self.checkpoint is None else read_weights(self.checkpoint),
+            weights_source=str(self.checkpoint),
+        )
+        known = (
+            RegionStore(self.known, header=backbone.header) if self.known and RegionStore.exists(self.known) else None
+        )
+        with RegionStore(self.store, header=backbone.header, writable=True) as store:
+            done = extract_regions(
+                self.pictures,
+                store,
+                backbone,
+                device=self.device,
+                workers=self.workers,
+                batch_size=self.batch_size,
+                shard=self.shard,
+                known=known,
+            )
+            done.total = len(store)
+        return done
 
 
 @dataclass
@@ -27,6 +83,7 @@ class Extraction:
         copies: files with the same content as another one of the run.
         other_shards: pictures left to other shards.
         bad: files that are no pictures -> the reason.
+        total: pictures in the store afterwards, where that was asked.
     """
 
     added: int = 0
@@ -34,6 +91,20 @@ class Extraction:
     copies: int = 0
     other_shards: int = 0
     bad: dict[str, str] = field(default_factory=dict)
+    total: int = 0
+
+    def add(self, other: "Extraction") -> None:
+        """Add what was done for other pictures, with another store."""
+        self.added += other.added
+        self.present += other.present
+        self.copies += other.copies
+        self.other_shards += other.other_shards
+        self.bad |= other.bad
+
+
+def run_job(job: ExtractionJob) -> Extraction:
+    """What `job.run()` gives."""
+    return job.run()
 
 
 def extract_regions(
@@ -45,6 +116,7 @@ def extract_regions(
     workers: int,
     batch_size: int,
     shard: tuple[int, int] = (1, 1),
+    known: RegionStore | None = None,
     progress: bool = True,
 ) -> Extraction:
     """Adds the features of pictures to a store, but of those that it holds already.
@@ -59,6 +131,7 @@ def extract_regions(
         workers: processes that read pictures; 0 reads them in this one.
         batch_size: pictures per transaction, and per forward pass but on a CPU, where fewer at once may be faster.
         shard: `(i, n)`: only the i-th of n parts, counted from 1. Which part a picture belongs to, its content says.
+        known: another store, whose pictures count as present.
         progress: show bars.
 
     Raises:
@@ -67,7 +140,7 @@ def extract_regions(
     done = Extraction()
     at_once = backbone.images_at_once(device, limit=batch_size)
     with WorkerPool(workers) as pool:
-        missing = _missing(paths, store, pool, done, shard=shard, progress=progress)
+        missing = _missing(paths, [store, *([known] if known else [])], pool, done, shard=shard, progress=progress)
         decode = partial(key_and_pixels_or_error, image_size=backbone.image_size)
         decoded = pool.map(decode, missing, crashed=crashed)
         with tqdm(desc="Computing regions", total=len(missing), unit="picture", disable=not progress) as bar:
@@ -80,14 +153,14 @@ def extract_regions(
 
 def _missing(
     paths: Sequence[Path],
-    store: RegionStore,
+    stores: Sequence[RegionStore],
     pool: WorkerPool,
     done: Extraction,
     *,
     shard: tuple[int, int],
     progress: bool,
 ) -> list[Path]:
-    """One file of each picture that the store should hold and does not; `done` takes account of all others."""
+    """One file of each picture that a store should hold and none does; `done` takes account of all others."""
     missing, seen = [], set()
     hashed = pool.map(key_or_error, paths, crashed=crashed)
     for path, key in tqdm(hashed, "Finding new pictures", len(paths), unit="picture", disable=not progress):
@@ -99,7 +172,7 @@ def _missing(
             seen.add(key)
             if int.from_bytes(key[:8], "big") % shard[1] != shard[0] - 1:
                 done.other_shards += 1
-            elif key in store:
+            elif any(key in store for store in stores):
                 done.present += 1
             else:
                 missing.append(path)
