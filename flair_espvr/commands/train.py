@@ -21,6 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep the state after every epoch, and go on from it after a kill (default: as the recipe says, which is "
         "yes if it says nothing)",
     )
+    parser.add_argument(
+        "--multi-gpu",
+        action="store_true",
+        help="train on all GPUs of this machine, a process each, which share every batch; such a run cannot be resumed",
+    )
     add_overrides(parser)
 
 
@@ -31,6 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     from flair_espvr.training.runs.run_folder import RunFolder
 
     resume = [] if arguments.resume is None else [f"training.resume={str(arguments.resume).lower()}"]
+    if arguments.multi_gpu:
+        resume = ["training.multi_gpu=true", *(resume or ["training.resume=false"])]
     recipe = load_recipe(arguments.recipe, [*arguments.set, *resume])
     quiet_flair()
     name = arguments.recipe.stem

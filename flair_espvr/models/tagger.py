@@ -9,6 +9,7 @@ from typing import Any
 import flair
 import torch
 from flair.data import Corpus, Dictionary, Sentence
+from flair.distributed_utils import is_main_process
 from flair.embeddings import TokenEmbeddings
 from flair.nn import Classifier
 from flair.training_utils import Result, store_embeddings
@@ -180,9 +181,10 @@ class MultimodalTagger(GroundedTagger):
         """The summed loss of a batch and the number of words it was summed over, as Flair's trainer wants them.
 
         Raises:
-            ConfigurationError: The model compares the posts of a batch, and its training cuts batches into chunks.
+            ConfigurationError: The model compares the posts of a batch, and its training cuts batches into chunks, or
+                shares them out among GPUs.
         """
-        self._refuse_chunks()
+        self._refuse_parts()
         sentences = [sentence for sentence in sentences if len(sentence) > 0]
         if not sentences:
             return torch.zeros((), device=flair.device, requires_grad=True), 0
@@ -306,6 +308,8 @@ class MultimodalTagger(GroundedTagger):
         """
         call = _EVALUATE.bind(self, data_points, *arguments, **options)
         call.apply_defaults()
+        if not is_main_process():  # of several that train together, each evaluates, and one writes
+            call.arguments["out_path"] = None
         asked_for = _evaluated_batch_size.set(call.arguments["mini_batch_size"])
         call.arguments["mini_batch_size"] *= WINDOW_BATCHES
         try:
@@ -381,10 +385,15 @@ class MultimodalTagger(GroundedTagger):
         except ValueError as error:
             raise ConfigurationError(f"{cls.__name__}: {error}") from None
 
-    def _refuse_chunks(self) -> None:
+    def _refuse_parts(self) -> None:
         """Make sure that a network which compares the posts of a batch is shown all of them at once."""
         if not (self.training and self.network.compares_posts):
             return
+        if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
+            raise ConfigurationError(
+                f"multi_gpu: {type(self).__name__} compares the posts of a batch with each other and has to see all of "
+                "them at once, while each GPU would see a part; train it on one"
+            )
         training = (self.model_card or {}).get("training_parameters", {})  # Flair's trainers write it as they begin
         size, chunk = training.get("mini_batch_size"), training.get("mini_batch_chunk_size")
         if size and chunk and chunk < size:

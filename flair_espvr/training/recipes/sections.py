@@ -8,7 +8,7 @@ number is expected.
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flair_espvr.data.formats.detect import CORPUS_FILES, JSONL_FILES
 from flair_espvr.nn.config import NaturalNumber, PositiveFloat, PositiveInt, Share
@@ -171,7 +171,23 @@ class SequenceTagger(Section):
     locked_dropout: Share = 0.5
 
 
-class FineTune(Section):
+class Training(Section):
+    """What all kinds of training share.
+
+    With `multi_gpu`, `mini_batch_size` is that of all GPUs together, and the training cannot be resumed.
+    """
+
+    resume: bool = True
+    multi_gpu: bool = False
+
+    @model_validator(mode="after")
+    def _several_gpus_do_not_resume(self) -> "Training":
+        if self.multi_gpu and self.resume:
+            raise ValueError("a training on several GPUs (multi_gpu) cannot be resumed: set training.resume to false")
+        return self
+
+
+class FineTune(Training):
     """Arguments of Flair's `ModelTrainer.fine_tune`: AdamW, linear warm-up and decay."""
 
     type: Literal["fine_tune"] = "fine_tune"
@@ -183,10 +199,9 @@ class FineTune(Section):
     warmup_fraction: Share = 0.1
     use_amp: bool = False
     use_final_model_for_eval: bool = False
-    resume: bool = True
 
 
-class Train(Section):
+class Train(Training):
     """Arguments of Flair's `ModelTrainer.train`: stochastic gradient descent that anneals where dev F1 stands still."""
 
     type: Literal["train"]
@@ -199,7 +214,6 @@ class Train(Section):
     patience: NaturalNumber = 3
     min_learning_rate: PositiveFloat = 1e-4
     use_final_model_for_eval: bool = False
-    resume: bool = True
 
 
 CorpusSection = Annotated[ColumnCorpus | PostsCorpus | TwitterCorpus, Field(discriminator="type")]

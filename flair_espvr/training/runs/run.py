@@ -3,12 +3,13 @@
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import flair
 from flair.data import Sentence
+from flair.distributed_utils import is_main_process
 from flair.nn import Classifier
 from flair.trainers import ModelTrainer
 from flair.trainers.plugins import TrainerPlugin
@@ -18,6 +19,7 @@ from flair_espvr.evaluation.evaluate import evaluate
 from flair_espvr.io.atomic import write_text
 from flair_espvr.models.capabilities import Calibratable
 from flair_espvr.training.build import build_corpus, build_regions, build_tagger
+from flair_espvr.training.multi_gpu import draw_differently, on_all_gpus, share_of_batch
 from flair_espvr.training.recipes import sections
 from flair_espvr.training.recipes.recipe import Recipe
 from flair_espvr.training.runs.charts import confusion_matrix, training_curves
@@ -45,17 +47,33 @@ def run(recipe: Recipe, *, seed: int, folder: RunFolder, description: str = "Tra
         ConfigurationError: the recipe asks for something that is not there.
         RunIsLockedError: another process is making this run.
     """
-    with folder.lock(), _logged(folder.log):
+    with folder.lock():
         if folder.is_done():
             return
+        if recipe.training.multi_gpu:
+            on_all_gpus(_make, recipe, seed, folder, description)
+        else:
+            _make(recipe, seed, folder, description)
+
+
+def _make(recipe: Recipe, seed: int, folder: RunFolder, description: str) -> None:
+    """Make a run; on several GPUs every process trains, and one of them writes."""
+    writes = is_main_process()
+    with _logged(folder.log) if writes else nullcontext():
         corpus = build_corpus(recipe.corpus)
-        write_text(folder.recipe, recipe.to_yaml())
-        write_text(folder.environment, json.dumps({"seed": seed, **environment(corpus)}, indent=1, ensure_ascii=False))
+        if writes:
+            notes = {"seed": seed, **environment(corpus)}
+            write_text(folder.recipe, recipe.to_yaml())
+            write_text(folder.environment, json.dumps(notes, indent=1, ensure_ascii=False))
         flair.set_seed(seed)
         regions = None if recipe.regions is None else build_regions(_with_store(recipe.regions, folder))
         tagger = build_tagger(recipe, corpus, regions)
+        draw_differently()
         identity = {"recipe": recipe.digest(), "seed": seed}
-        fit(tagger, corpus, recipe.training, folder.path, plugins=[ProgressBar(description)], notes=identity)
+        plugins = [ProgressBar(description)] if writes else []
+        fit(tagger, corpus, recipe.training, folder.path, plugins=plugins, notes=identity)
+        if not writes:
+            return
         tagger.save(folder.model)
         training_curves(folder.losses, folder.curves)
         _test(tagger, corpus, recipe, folder, seed=seed)
@@ -94,13 +112,15 @@ def fit(
 
     Raises:
         TrainingError: a loss or gradient is no number; the message names the posts.
-        ConfigurationError: the folder holds the state of another run.
+        ConfigurationError: the folder holds the state of another run, or the GPUs cannot share a batch.
     """
     trainer = ResumableTrainer(tagger, corpus, notes=notes) if section.resume else ModelTrainer(tagger, corpus)
     is_fine_tuning = isinstance(section, sections.FineTune)
     method = trainer.fine_tune if is_fine_tuning else trainer.train
     # What Flair does not know it hands to the optimizer: AdamW takes an eighth of a batch's time, less when fused.
     optimizer = {"fused": True} if is_fine_tuning else {}
+    arguments = section.model_dump(exclude={"type", "resume"})
+    arguments["mini_batch_size"] = share_of_batch(section.mini_batch_size)
     method(
         folder,
         plugins=[FinitePlugin(), LossTerms(), *plugins],
@@ -108,7 +128,7 @@ def fit(
         create_file_logs=False,
         embeddings_storage_mode="none",
         **optimizer,
-        **section.model_dump(exclude={"type", "resume"}),
+        **arguments,
     )
     development = list(corpus.dev or ())
     has_entities = any(post.get_labels(tagger.label_type) for post in development)
