@@ -35,7 +35,7 @@ class GroundingCalibration:
     """How a grounding head's logits are read; the defaults read them as they are.
 
     Attributes:
-        offset: What is taken from the logit of each cell before the best rectangle is looked for; of a map that is a
+        offset: What the threshold is raised by that regions have to pass to count for a rectangle; of a map that is a
             softmax, the logarithm of what its base rate is multiplied with.
         threshold: How probable it has to be that the image shows an entity for a region to be answered.
         grounded: For the probability that the image shows it.
@@ -76,23 +76,24 @@ class GroundingCalibration:
         return cls(offset, threshold, Platt(*platt[:2]), Platt(*platt[2:]), bool(tells_presence))
 
 
-def fit_platt(logits: Sequence[float], right: Sequence[bool]) -> Platt:
+def fit_platt(logits: np.ndarray, right: np.ndarray) -> Platt:
     """The scale and bias at which what came true is most probable; those that change nothing where all is one or other.
 
     As Platt proposes, targets are a little less than certain, so that few or perfectly sorted posts do not make all
     probabilities 0 or 1.
     """
-    x, y = np.asarray(logits, dtype=float), np.asarray(right, dtype=bool)
-    yes, no = int(y.sum()), int((~y).sum())
+    yes, no = int(right.sum()), int((~right).sum())
     if not yes or not no:
         return Platt()
-    target = np.where(y, (yes + 1) / (yes + 2), 1 / (no + 2))
+    target = np.where(right, (yes + 1) / (yes + 2), 1 / (no + 2))
 
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         scale, bias = parameters
-        z = scale * x + bias
+        z = scale * logits + bias
         error = expit(z) - target
-        return -float((target * log_expit(z) + (1 - target) * log_expit(-z)).sum()), np.array([error @ x, error.sum()])
+        return -float((target * log_expit(z) + (1 - target) * log_expit(-z)).sum()), np.array(
+            [error @ logits, error.sum()]
+        )
 
     bounds = [(0.01, _BOUND), (-_BOUND, _BOUND)]
     scale, bias = minimize(loss, np.array([1.0, 0.0]), jac=True, bounds=bounds, method="L-BFGS-B").x

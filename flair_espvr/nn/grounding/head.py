@@ -21,9 +21,10 @@ _SIZE = 256
 class GroundingHead(torch.nn.Module):
     """A bilinear map from an entity to the regions of the image, and a classifier of its presence.
 
-    Region r is part of what entity e names with the logit z_r = (W_e e + w_e) . (W_b b_r + w_b) / sqrt(D), with
-    layer-normed e and b of mean square 1; where the network has a map of its own, z_r also has a share of its logit.
-    Presence is read from e, from the region with the largest z, from the maximum and the mean of z, and from the tags.
+    Region r is part of what entity e names with the logit z_r = (W_e [e; c] + w_e) . (W_b b_r + w_b) / sqrt(D), with
+    layer-normed e, c how probable the tags are at its first word (a name may not say what to look for, where its type
+    does), and b of mean square 1; where the network has a map of its own, z_r also has a share of its logit.
+    Presence is read from e, from the region with the largest z, from the maximum and the mean of z, and from c.
     Gradients stay in the head: what it learns changes no tag.
 
     Args:
@@ -41,7 +42,7 @@ class GroundingHead(torch.nn.Module):
         self.learned = False
         self.calibration = GroundingCalibration()
         self.entity_norm = torch.nn.LayerNorm(word_size)
-        self.query = torch.nn.Linear(word_size, _SIZE)
+        self.query = torch.nn.Linear(word_size + labels, _SIZE)
         self.key = torch.nn.Linear(region_size, _SIZE)
         self.own_share = torch.nn.Parameter(torch.ones(()))
         self.presence = torch.nn.Sequential(
@@ -51,7 +52,8 @@ class GroundingHead(torch.nn.Module):
 
     def relevance(self, mentions: Mentions, regions: Tensor) -> Tensor:
         """z, (B, M, R), from regions (B, R, Dv) in float32."""
-        query = self.query(self.entity_norm(mentions.features)) / math.sqrt(_SIZE)  # (B, M, D)
+        asked = torch.cat([self.entity_norm(mentions.features), mentions.types], dim=2)
+        query = self.query(asked) / math.sqrt(_SIZE)  # (B, M, D)
         # (q W_b) b and not q (W_b b): there are fewer entities than regions.
         products = query @ self.key.weight @ regions.transpose(1, 2)
         logits = products / _size(regions).transpose(1, 2) + (query @ self.key.bias).unsqueeze(2)

@@ -12,6 +12,10 @@ from flair_espvr.nn.layers.rectangles import best_rectangles, rectangle_mask
 _EPSILON = 1e-6
 """How close to 0 or 1 a probability comes that is to have a logit."""
 
+THRESHOLD = -0.75
+"""Logit from which on a region counts for the rectangle: where the best IoU to be had is J, those regions should that
+are more probable than J / (1 + J); here J is about a half."""
+
 BASE_RATES = 1.5
 """How many times what all regions get alike a region has to get of an attention to count for the rectangle."""
 
@@ -60,14 +64,15 @@ class Grounding:
 def read_evidence(evidence: Evidence, calibration: GroundingCalibration) -> Grounding:
     """Find the best rectangle, how probable it is that it is right, and whether to answer it.
 
-    With z that has been learned the rectangle is the one with the largest sum of z - t, and its score what to expect of
-    its IoU times the probability of presence. With an attention p it is that with the largest sum of p - c / R, regions
-    that get more than a multiple of what all get alike, and its score is the share inside.
+    With z that has been learned the rectangle is the one with the largest sum of z - t, t being `THRESHOLD` plus the
+    offset, and its score what to expect of its IoU times the probability of presence. With an attention p it is that
+    with the largest sum of p - c / R, c being `BASE_RATES` times the exponential of the offset, and its score is the
+    share inside.
     """
     grid, presence = evidence.grid, evidence.presence
     if presence is not None:
         relevance = evidence.logits.sigmoid()
-        places, inside = _best_places(evidence.logits - calibration.offset, grid)
+        places, inside = _best_places(evidence.logits - THRESHOLD - calibration.offset, grid)
         within = (relevance * inside).sum(dim=-1)
         overlap = within / (inside.sum(dim=-1) + relevance.sum(dim=-1) - within)  # what to expect of the IoU
         score_logit = (overlap * presence.sigmoid()).logit(eps=_EPSILON)

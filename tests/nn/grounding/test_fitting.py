@@ -18,17 +18,17 @@ GRID = (6, 7)
 def test_probabilities_come_true() -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 3, 5000)
-    fitted = fit_platt(list(logits), list(rng.random(5000) < expit(0.4 * logits - 1)))
+    fitted = fit_platt(logits, rng.random(5000) < expit(0.4 * logits - 1))
     assert (fitted.scale, fitted.bias) == (pytest.approx(0.4, abs=0.03), pytest.approx(-1, abs=0.1))
     outside = LogisticRegression(C=1e9).fit(logits[:, None], rng.random(5000) < expit(2 * logits + 0.5))
-    again = fit_platt(list(logits), list(outside.predict(logits[:, None])))
+    again = fit_platt(logits, outside.predict(logits[:, None]))
     assert again.scale > 2  # perfectly sorted, and yet no infinity
     assert np.isfinite([again.scale, again.bias]).all()
 
 
 @pytest.mark.parametrize("right", [True, False])
 def test_what_is_all_alike_tells_nothing(right: bool) -> None:
-    assert fit_platt([1.0, -2.0], [right, right]) == Platt()
+    assert fit_platt(np.array([1.0, -2.0]), np.array([right, right])) == Platt()
 
 
 def test_no_threshold_is_better() -> None:

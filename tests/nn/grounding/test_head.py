@@ -65,7 +65,8 @@ def test_relevance_and_losses_are_the_printed_ones() -> None:
     cells, presence = torch.zeros(3), torch.zeros(3)
     for post in (0, 2):  # post 1 has no image
         for entity in range(2 - (post == 2)):
-            query = grounding.query(grounding.entity_norm(mentions.features[post, entity]))
+            normed_entity = grounding.entity_norm(mentions.features[post, entity])
+            query = grounding.query(torch.cat([normed_entity, mentions.types[post, entity]]))
             logits = []
             for region in range(REGIONS):
                 vector = normed(images.regions[post, region])
