@@ -16,16 +16,11 @@ class ObjectLabelTagger(MultimodalTagger):
 
     config: ObjectLabelConfig
 
-    def network_sizes(self) -> dict[str, Any]:
-        """Those of `MultimodalTagger`; the vocabulary of labels is in the config."""
-        self._labels = ObjectLabels(self.config.object_labels)
-        return super().network_sizes()
-
     def network_inputs(
         self, sentences: list[Sentence], *, keep_embeddings: bool, tags: Tensor | None
     ) -> dict[str, Any]:
         """What `MultimodalTagger` gives, and the `objects` of the batch."""
         chosen = [sentence_objects(sentence, most=self.config.most_objects) for sentence in sentences]
-        objects = object_features(sentences, chosen, self._labels)
+        objects = object_features(sentences, chosen, ObjectLabels(self.config.object_labels))
         inputs = super().network_inputs(sentences, keep_embeddings=keep_embeddings, tags=tags)
         return {**inputs, "objects": objects}

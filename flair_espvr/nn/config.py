@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from typing_extensions import Self
 
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -13,6 +13,16 @@ Weight = Annotated[float, Field(ge=0)]
 """What a term of the loss counts."""
 
 Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("a name is given twice")
+    return names
+
+
+Names = Annotated[tuple[str, ...], AfterValidator(_distinct)]
+"""Names of which no two are the same."""
 
 
 def require_heads(hidden_size: int, num_heads: int, *, name: str = "hidden_size") -> None:
@@ -79,7 +89,7 @@ class ModelConfig(BaseModel):
 class ObjectLabelConfig(ModelConfig):
     """Base of the configs of models that read the labels of objects."""
 
-    object_labels: tuple[str, ...] = ()
+    object_labels: Names = ()
     """The labels that have a vector of their own; a recipe that names none takes those of its training posts. All
     others share one."""
 

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from flair_espvr.nn.config import ModelConfig, PositiveInt, Share, require_heads
+from flair_espvr.nn.config import ModelConfig, Names, PositiveInt, Share, require_heads
 from flair_espvr.nn.crf.bio_crf import LinearChainCRF
 from flair_espvr.nn.features import ImageFeatures, ObjectFeatures
 from flair_espvr.nn.layers.bimodal_graph import BimodalGraphLayer
@@ -19,7 +19,7 @@ TYPE_WORDS = ("miscellaneous", "person", "location", "organization")
 class UMGFConfig(ModelConfig):
     """Hyperparameters of UMGF; the defaults are those that the paper prints, or else those of its code."""
 
-    type_words: Annotated[tuple[str, ...], Field(min_length=1)] = (
+    type_words: Annotated[Names, Field(min_length=1)] = (
         "miscellaneous",
         "person",
         "location",

@@ -50,3 +50,9 @@ def test_crops_without_a_picture_are_not_there(inputs: Inputs, objects: ObjectFe
     words, mask, images = inputs
     model = network()
     torch.testing.assert_close(model(words, mask, images).emissions[1], model(words, mask, None).emissions[1])
+
+
+def test_type_words_are_some_and_distinct() -> None:
+    for words in ((), ("person", "person")):
+        with pytest.raises(ValueError, match=r"at least 1|given twice"):
+            UMGFConfig(type_words=words)
