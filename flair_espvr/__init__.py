@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from flair_espvr.embeddings import CaptionedTransformerEmbeddings, ImageRegionEmbeddings
     from flair_espvr.errors import EspvrError
+    from flair_espvr.io.packaged import EFFICIENTNET_LITE0, MINILM_L6
     from flair_espvr.models import (
         AdaCANTagger,
         ESPVRTagger,
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from flair_espvr.tagging import DynamicBatcher, tag_posts
 
 _HOMES = {
+    "EFFICIENTNET_LITE0": "io.packaged",
+    "MINILM_L6": "io.packaged",
     "POSTS": "data",
     "TWITTER_2015": "data",
     "TWITTER_2017": "data",
@@ -72,6 +75,8 @@ _HOMES = {
 }
 
 __all__ = [
+    "EFFICIENTNET_LITE0",
+    "MINILM_L6",
     "POSTS",
     "TWITTER_2015",
     "TWITTER_2017",

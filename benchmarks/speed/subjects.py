@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, BertConfig, BertModel
 
 from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegionEmbeddings, MultimodalTagger
-from flair_espvr.io.packaged import minilm_folder
+from flair_espvr.io.packaged import MINILM_L6, resolve_packaged
 from flair_espvr.nn.features import ImageFeatures
 
 TYPES = ("PER", "LOC", "ORG", "MISC")
@@ -28,9 +28,9 @@ def encoder_folder(name: str, folder: Path) -> str:
     The latter has the sizes of bert-base, random weights and MiniLM's vocabulary: times do not depend on weights.
     """
     if name == "minilm":
-        return str(minilm_folder())
+        return resolve_packaged(MINILM_L6)
     path = folder / "base"
-    AutoTokenizer.from_pretrained(str(minilm_folder())).save_pretrained(path)
+    AutoTokenizer.from_pretrained(resolve_packaged(MINILM_L6)).save_pretrained(path)
     torch.manual_seed(0)
     BertModel(BertConfig()).save_pretrained(path)
     return str(path)

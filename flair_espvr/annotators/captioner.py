@@ -23,6 +23,7 @@ from flair_espvr.annotators.pretrained import (
     versions,
 )
 from flair_espvr.errors import ConfigurationError
+from flair_espvr.io.pretrained import find_model
 
 log = logging.getLogger("flair.espvr.annotators")
 
@@ -64,7 +65,8 @@ class Captioner:
     `generation_config.json` asks.
 
     Args:
-        model: name on the Hugging Face hub, or a folder as `save_pretrained` writes it (model and processor).
+        model: name on the Hugging Face hub, a folder as `save_pretrained` writes it (model and processor), or
+            `package:NAME/PATH` for one in an installed package.
         revision: branch, tag or commit on the hub; the default branch when not given.
         batch_size: pictures that go through the model at once; more is faster and takes more memory. Captions do not
             depend on it, but for two that the model finds equally likely within rounding.
@@ -96,6 +98,7 @@ class Captioner:
                 "batch_size, max_new_tokens and num_beams are at least 1, "
                 f"not {batch_size}, {max_new_tokens} and {num_beams}"
             )
+        model = find_model(model, revision=revision)
         config = read_config(model, revision)
         self.family = supported_family(
             config, model, FAMILIES, "For anything else implement flair_espvr.annotators.captioner.ImageCaptioner"

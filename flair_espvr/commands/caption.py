@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default="Salesforce/blip-image-captioning-base",
-        help="a BLIP, BLIP-2, GIT, ViT-GPT2 or Florence-2: hub name or folder (default: %(default)s)",
+        help="a BLIP, BLIP-2, GIT, ViT-GPT2 or Florence-2: hub name, folder, package:NAME/PATH (default: %(default)s)",
     )
     parser.add_argument("--revision", help="the model's branch, tag or commit on the hub")
     parser.add_argument("--prompt", help="text that the model continues, or the task token of Florence-2")

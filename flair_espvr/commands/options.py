@@ -25,7 +25,7 @@ def add_tagger(parser: argparse.ArgumentParser, *, optional: bool = False) -> No
         type=Path,
         nargs="?" if optional else None,
         metavar="MODEL",
-        help="a model file, or a folder of save_pretrained",
+        help="a model file, or a folder of save_pretrained; package:NAME/PATH for one in an installed package",
     )
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="posts at once (default: %(default)s)")
     parser.add_argument("--device", help="where to compute, e.g. cpu or cuda:1 (default: a GPU if there is one)")

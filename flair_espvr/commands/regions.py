@@ -47,7 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--image-size", type=int, metavar="PIXELS", help="side of the square input (default: the model's)"
     )
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights in place of those that timm fetches")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="weights in place of those that timm fetches; package:NAME/PATH for a file in an installed package",
+    )
     parser.add_argument("--device", help="where to compute, e.g. cpu or cuda:1 (default: a GPU if there is one)")
     parser.add_argument(
         "--workers",

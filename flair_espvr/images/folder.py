@@ -7,7 +7,7 @@ from pathlib import Path
 from flair_espvr.errors import BadImageError, ConfigurationError
 from flair_espvr.images.loading import is_image
 
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
 
 
 class ImageFolder:

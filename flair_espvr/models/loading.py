@@ -9,6 +9,7 @@ from flair.nn import Classifier
 
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
 from flair_espvr.io.download import sha256_of
+from flair_espvr.io.packaged import resolve_packaged
 from flair_espvr.models.capabilities import ReadsImages
 from flair_espvr.models.tagger import MultimodalTagger
 
@@ -17,13 +18,15 @@ def load_tagger(path: str | Path, *, trusted: bool = False) -> Classifier[Senten
     """Load the tagger in a file, or in a folder that `save_pretrained` wrote.
 
     Args:
-        path: the file or folder; those of our taggers are read without running code in them.
+        path: the file or folder, or `package:NAME/PATH` for one in an installed package; those of our taggers are read
+            without running code in them.
         trusted: whether the file may be a model of Flair's own, whose loader runs the code that a file holds.
 
     Raises:
         FileNotFoundError: there is no such file.
         UnsafeModelError: the file is damaged, or is no model of ours and not `trusted`.
     """
+    path = resolve_packaged(str(path))
     if Path(path).is_dir():  # Flair's own taggers are files
         return MultimodalTagger.from_pretrained(path)
     try:
@@ -54,5 +57,6 @@ def read_store(tagger: Classifier[Sentence], store: str | Path) -> None:
 
 def tagger_digest(path: Path) -> list[str]:
     """SHA-256 of the file, or of all files of the folder, that a tagger is kept in."""
+    path = Path(resolve_packaged(str(path)))
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     return [sha256_of(file) for file in files]

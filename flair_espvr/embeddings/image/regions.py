@@ -75,7 +75,8 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
             read_only: add nothing to the store, which must exist.
             image_size: pixels a side of the square that pictures are squashed to; by default the store's, or else what
                 the model was trained on.
-            checkpoint: file with the backbone's weights (`.safetensors`, `.pth`), in place of those that timm fetches.
+            checkpoint: file with the backbone's weights (`.safetensors`, `.pth`), in place of those that timm fetches;
+                `package:NAME/PATH` for one in an installed package, such as `EFFICIENTNET_LITE0`.
             pretrained: fetch timm's weights where there is no checkpoint; random ones otherwise.
             model_arguments: further plain arguments of `timm.create_model`.
             batch_size: pictures per forward pass of the backbone.

@@ -16,6 +16,7 @@ from flair_espvr.embeddings.text.encoder_prefix import attention_shape, prefix_i
 from flair_espvr.embeddings.text.wordpieces import captioned_lengths, encode_captioned, pool_wordpieces
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.flair_compat import expand_with_context
+from flair_espvr.io.pretrained import find_model
 from flair_espvr.nn.layers.visual_prefix import AttentionShape, EncoderPrefix
 
 MEASURED_AT_ONCE = 1024
@@ -49,7 +50,8 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
         """Loads the encoder.
 
         Args:
-            model: name on the Hugging Face hub, or a local folder.
+            model: name on the Hugging Face hub, a local folder, or `package:NAME/PATH` for one in an installed package,
+                such as `MINILM_L6`.
             contexts: keys of the sentence's metadata to read after its words, in this order.
             use_caption: False leaves `"caption"` out of `contexts`, the paper's "w/o IC".
             max_caption_tokens: longest caption, or all contexts together, in wordpieces; None for what the encoder has
@@ -61,8 +63,8 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
             transformer_word_embeddings_arguments: as for Flair's `TransformerWordEmbeddings`.
 
         Raises:
-            ConfigurationError: the tokenizer is not a "fast" one, `allow_long_sentences` is set, `max_caption_tokens`
-                is negative, or `contexts` names what is none or one twice.
+            ConfigurationError: the model cannot be had, its tokenizer is not a "fast" one, `allow_long_sentences` is
+                set, `max_caption_tokens` is negative, or `contexts` names what is none or one twice.
         """
         if isinstance(contexts, str) or not set(contexts) <= set(CONTEXTS) or len(set(contexts)) < len(contexts):
             raise ConfigurationError(f"contexts={contexts!r}: expected some of {', '.join(CONTEXTS)}, each once")
@@ -74,6 +76,8 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
                 "allow_long_sentences at False (words beyond the encoder's limit get zero vectors), or use Flair's "
                 "TransformerWordEmbeddings"
             )
+        if transformer_word_embeddings_arguments.get("saved_config") is None:  # a model file holds its encoder
+            model = find_model(model)
         super().__init__(
             model,
             allow_long_sentences=False,

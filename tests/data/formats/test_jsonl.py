@@ -6,7 +6,7 @@ from flair.data import Sentence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flair_espvr.data import Region, read_jsonl_sentences, write_jsonl_posts
+from flair_espvr.data import Region, read_jsonl_posts, read_jsonl_sentences, write_jsonl_posts
 from flair_espvr.data.formats.records import parse_record, record_sentence, sentence_record
 from flair_espvr.errors import PostFormatError
 
@@ -207,3 +207,13 @@ def test_any_words_of_any_text_come_back_at_the_same_offsets(text, data):
         (s[0].idx, s[-1].idx) for s in sentence.get_spans("ner")
     ]
     assert sentence_record(again, label_type="ner", scores=False) == record
+
+
+def test_pictures_on_the_web_are_left_out_in_words(tmp_path, caplog):
+    path = tmp_path / "posts.jsonl"
+    path.write_text(json.dumps({"text": "Oslo", "image": "https://example.org/a.jpg"}))
+    (sentence,) = read_jsonl_sentences(path)
+    assert not sentence.has_metadata("image")
+    assert "1 of the pictures it names are web addresses, which are not fetched" in caplog.text
+    (post,) = read_jsonl_posts(path)
+    assert post.image == "https://example.org/a.jpg"
