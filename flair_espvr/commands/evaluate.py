@@ -27,7 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="what a system has found, in place of MODEL: these posts as JSONL, in order, as predict writes them",
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="also keep gold and predicted entities, as JSON lines")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="also keep each post with its gold and predicted entities, as JSON lines or, where FILE ends in .html, as "
+        "a page of what is right, wrong and missed",
+    )
     add_overrides(parser)
 
 
@@ -42,9 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
     from flair_espvr.commands.device import chosen_device
     from flair_espvr.data.metadata import IMAGE
     from flair_espvr.errors import ConfigurationError
-    from flair_espvr.evaluation.evaluate import PREDICTED, evaluate, evaluation, read_tagged
+    from flair_espvr.evaluation.evaluate import PREDICTED, evaluate, evaluation, put_predictions, read_tagged
     from flair_espvr.evaluation.predictions_file import write_predictions
     from flair_espvr.models.loading import load_tagger
+    from flair_espvr.report import write_report
     from flair_espvr.training.build import build_split
     from flair_espvr.training.recipes.recipe_file import load_corpus_section
 
@@ -63,14 +70,26 @@ def run(arguments: argparse.Namespace) -> int:
     )
     gold: dict[str, Any] = {"gold_label_type": section.label_type, "edition": corpus.edition}
     if arguments.predictions is not None:
-        result = evaluation(posts, read_tagged(arguments.predictions, posts), label_type=PREDICTED, **gold)
+        tagged = read_tagged(arguments.predictions, posts)
+        result = evaluation(posts, tagged, label_type=PREDICTED, **gold)
+        put_predictions(posts, tagged)
     else:
         tagger = load_tagger(arguments.model, trusted=arguments.trust)
         warn_without_images(tagger, any(post.has_metadata(IMAGE) for post in posts))
         size, amp = arguments.batch_size, arguments.amp
         result = evaluate(tagger, posts, mini_batch_size=size, amp=amp, verbose=True, **gold)
-    if arguments.out is not None:
-        write_predictions(arguments.out, result.gold, result.predicted)
+    if arguments.out is not None and arguments.out.suffix in (".html", ".htm"):
+        micro = result.lenient.micro
+        write_report(
+            posts,
+            arguments.out,
+            label_type=PREDICTED,
+            gold_label_type=section.label_type,
+            title=f"{corpus.name}, {arguments.split}: right, wrong and missed",
+            introduction=[f"{arguments.model or arguments.predictions}. Span-F1 {100 * micro.f1:.2f}."],
+        )
+    elif arguments.out is not None:
+        write_predictions(arguments.out, result.gold, result.predicted, result.posts)
     tables = [scores.to_markdown() for scores in (result.lenient, result.strict)]
     print("\n".join([*tables, *(scores.to_markdown() for scores in result.grounding.values())]))
     return 0

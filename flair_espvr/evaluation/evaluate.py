@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import flair
 from flair.data import Sentence
@@ -15,6 +15,7 @@ from flair_espvr.data.formats.jsonl import read_jsonl_sentences
 from flair_espvr.data.sentences import sentence_entities
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.evaluation.grounding import GroundingScores, score_grounded_sentences
+from flair_espvr.evaluation.predictions_file import describe_post
 from flair_espvr.evaluation.scores import Reading, Scores, score_entities
 from flair_espvr.models.inference import mixed_precision
 
@@ -32,6 +33,7 @@ class Evaluation:
         lenient: scores against `gold`, as Flair and seqeval read tags by default.
         strict: scores against the entities whose tags are valid IOB2.
         grounding: scores of their places in the pictures, by reading; empty where no gold label says where.
+        posts: which posts they are, see `describe_post`.
     """
 
     gold: list[list[EntitySpan]]
@@ -39,6 +41,7 @@ class Evaluation:
     lenient: Scores
     strict: Scores
     grounding: Mapping[Reading, GroundingScores] = field(default_factory=dict)
+    posts: Sequence[Mapping[str, Any]] = ()
 
 
 def evaluate(
@@ -97,6 +100,7 @@ def evaluation(
         lenient=score_entities(gold, predicted, reading="lenient", edition=edition),
         strict=score_entities(valid, predicted, reading="strict", edition=edition),
         grounding={reading: scores for reading, scores in grounding.items() if scores is not None},
+        posts=[describe_post(post) for post in labelled],
     )
 
 
@@ -120,6 +124,14 @@ def read_tagged(path: str | Path, posts: Sequence[Sentence], *, label_type: str 
             raise ConfigurationError(f"{path}: post {number} should be {expected}, and is {there}")
         tagged.append(found)
     return tagged
+
+
+def put_predictions(posts: Sequence[Sentence], tagged: Sequence[Sentence]) -> None:
+    """Put what `read_tagged` gave on the posts themselves, under `PREDICTED`, beside their gold labels."""
+    for post, found in zip(posts, tagged, strict=True):
+        for span in found.get_spans(PREDICTED):
+            label = span.get_label(PREDICTED)
+            post[span[0].idx - 1 : span[-1].idx].add_label(PREDICTED, label.value, label.score, **label.metadata)
 
 
 def _entities(posts: Sequence[Sentence], label_type: str) -> list[list[EntitySpan]]:

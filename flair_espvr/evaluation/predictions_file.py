@@ -1,14 +1,19 @@
 """Gold and predicted entities of a test set, kept as JSON lines: tests between systems and pictures read them again.
 
-A line is a post: `{"gold": [[start, end, type], ...], "predicted": [[start, end, type], ...]}`, `end` exclusive.
+A line is a post: `{"id": ..., "text": ..., "words": [...], "gold": [[start, end, type], ...], "predicted": [...]}`,
+where `start` and `end` (exclusive) count words. What says which post it is may be missing; other fields are ignored.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+from flair.data import Sentence
+
 from flair_espvr.data.bio import EntitySpan
+from flair_espvr.data.metadata import IMAGE_ID, RECORD, metadata_or_none
 from flair_espvr.io.atomic import atomic_write
 from flair_espvr.io.lines import format_error, read_lines
 
@@ -16,7 +21,10 @@ _EXPECTED = '{"gold": [[start, end, type], ...], "predicted": [...]} with 0 <= s
 
 
 def write_predictions(
-    path: str | Path, gold: Iterable[Iterable[EntitySpan]], predicted: Iterable[Iterable[EntitySpan]]
+    path: str | Path,
+    gold: Iterable[Iterable[EntitySpan]],
+    predicted: Iterable[Iterable[EntitySpan]],
+    posts: Iterable[Mapping[str, Any]] = (),
 ) -> None:
     """Writes the entities of each post; the file appears whole or not at all.
 
@@ -24,15 +32,27 @@ def write_predictions(
         path: the file to write; its folder must exist.
         gold: for each post its entities.
         predicted: the same posts' predicted entities.
+        posts: which posts they are, as `describe_post` says it; none where nobody knows.
 
     Raises:
-        ValueError: the two are not of one length.
+        ValueError: they are not of one length.
         OSError: the file cannot be written.
     """
+    pairs = zip(gold, predicted, strict=True)
+    named = list(posts)
     with atomic_write(path) as file:
-        for gold_entities, predicted_entities in zip(gold, predicted, strict=True):
-            post = {"gold": list(gold_entities), "predicted": list(predicted_entities)}
-            file.write(json.dumps(post, ensure_ascii=False).encode() + b"\n")
+        for (found, guessed), post in zip(pairs, named or repeat({}), strict=bool(named)):
+            line = {**post, "gold": list(found), "predicted": list(guessed)}
+            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+
+
+def describe_post(sentence: Sentence) -> dict[str, Any]:
+    """Which post a sentence is: its id, where it has one, its text and its words."""
+    record = metadata_or_none(sentence, RECORD) or {}
+    identity = record.get("id", metadata_or_none(sentence, IMAGE_ID))
+    words = [token.text for token in sentence]
+    text = record.get("text", " ".join(words))
+    return {**({} if identity is None else {"id": identity}), "text": text, "words": words}
 
 
 def read_predictions(path: str | Path) -> tuple[list[list[EntitySpan]], list[list[EntitySpan]]]:
@@ -49,7 +69,7 @@ def read_predictions(path: str | Path) -> tuple[list[list[EntitySpan]], list[lis
     for number, line in read_lines(path):
         try:
             match json.loads(line):
-                case {"gold": list(gold_entities), "predicted": list(predicted_entities), **rest} if not rest:
+                case {"gold": list(gold_entities), "predicted": list(predicted_entities)}:
                     gold.append([_entity(entity) for entity in gold_entities])
                     predicted.append([_entity(entity) for entity in predicted_entities])
                 case _:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from bs4 import BeautifulSoup
 
 from flair_espvr.commands.main import main
 
@@ -31,7 +32,22 @@ def test_anybodys_predictions_are_scored(tmp_path: Path, capsys: pytest.CaptureF
     assert printed.count("| EEG | 100.00 | 100.00 | 100.00 | 2 | 2 | 2 |") == 2  # in both readings
     assert printed.count("| GMNER | 50.00 | 50.00 | 50.00 | 2 | 2 | 1 |") == 2
     assert "average precision 100.00" in printed
-    assert len((tmp_path / "kept.jsonl").read_text().splitlines()) == 2
+    first, second = map(json.loads, (tmp_path / "kept.jsonl").read_text().splitlines())
+    assert first == {
+        "id": "1",
+        "text": "kevin sings in oakland",
+        "words": ["kevin", "sings", "in", "oakland"],
+        "gold": [[0, 1, "PER"]],
+        "predicted": [[0, 1, "PER"]],
+    }
+    assert (second["gold"], second["predicted"]) == ([[3, 4, "LOC"]], [[3, 4, "ORG"]])
+
+    page = tmp_path / "page.html"
+    assert main(["evaluate", str(gold), "--predictions", str(found), "--out", str(page)]) == 0
+    text = BeautifulSoup(page.read_text(encoding="utf-8"), "lxml").get_text(" ")
+    assert "gold, test: right, wrong and missed" in text
+    assert "Span-F1 50.00" in text
+    assert "✗" in text
 
 
 def test_posts_without_regions_have_no_grounding_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,7 +112,7 @@ class RunFolder:
             evaluation: its name.
             notes: more plain values for the file of scores.
         """
-        write_predictions(self.predictions(evaluation), result.gold, result.predicted)
+        write_predictions(self.predictions(evaluation), result.gold, result.predicted, result.posts)
         content = {**notes, "lenient": scores_to_plain(result.lenient), "strict": scores_to_plain(result.strict)}
         if result.grounding:
             content["grounding"] = {name: grounding_to_plain(scores) for name, scores in result.grounding.items()}
