@@ -46,7 +46,7 @@ from flair_espvr.evaluation.grounding import (
     predicted_entities,
     score_grounding,
 )
-from flair_espvr.io.packaged import efficientnet_lite0_checkpoint, minilm_folder
+from flair_espvr.io.packaged import EFFICIENTNET_LITE0, MINILM_L6
 from flair_espvr.models.registry import model_class
 from flair_espvr.training.build import encode_images
 
@@ -355,8 +355,8 @@ def titled(results: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
-    options.encoder = options.encoder or str(minilm_folder())
-    options.efficientnet = options.efficientnet or str(efficientnet_lite0_checkpoint())
+    options.encoder = options.encoder or MINILM_L6
+    options.efficientnet = options.efficientnet or EFFICIENTNET_LITE0
     options.cache.mkdir(parents=True, exist_ok=True)
     settings = run_settings(options, apart=["corpora", "backbones", "grids", *BACKBONES, "threads"])
     results = options.cache / RESULTS

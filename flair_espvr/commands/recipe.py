@@ -7,9 +7,9 @@ from itertools import groupby, takewhile
 from operator import attrgetter
 from pathlib import Path
 
-from flair_espvr.commands.options import add_overrides
+from flair_espvr.commands.options import add_overrides, quiet_flair
 
-HELP = "list the recipes that come with the package, check recipes, tables and searches, or show a recipe"
+HELP = "write a recipe for one's own posts, check recipes, tables and searches, list those that come along, show one"
 
 _GROUPS = {
     ".": "First steps, on posts and weights that come along",
@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("list", help="print the recipes, tables and searches that come with the package")
     check = actions.add_parser("check", help="report every mistake of recipes, tables and searches")
     check.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    new = actions.add_parser("new", help="look at a folder of posts, and write a recipe to begin with")
+    new.add_argument("folder", type=Path, metavar="FOLDER", help="files of posts, with pictures and captions if any")
+    new.add_argument("--out", type=Path, metavar="FILE", help="the recipe to write (default: FOLDER's name, .yaml)")
     show = actions.add_parser("show", help="print the resolved recipe, with every default")
     show.add_argument("recipe", type=Path, metavar="RECIPE")
     for action in (check, show):
@@ -41,15 +44,33 @@ def run(arguments: argparse.Namespace) -> int:
         return _list()
     if arguments.action == "check":
         return _check(arguments)
+    if arguments.action == "new":
+        return _new(arguments)
     from flair_espvr.training.recipes.recipe_file import load_recipe
 
     print(load_recipe(arguments.recipe, arguments.set).to_yaml().rstrip())
     return 0
 
 
+def _new(arguments: argparse.Namespace) -> int:
+    from flair_espvr.errors import ConfigurationError
+    from flair_espvr.io.atomic import write_text
+    from flair_espvr.training.recipes.starter import starter_recipe
+
+    folder: Path = arguments.folder
+    target: Path = arguments.out or Path(f"{folder.resolve().name}.yaml")
+    if target.exists():
+        raise ConfigurationError(f"{target}: is there already; name another file with --out")
+    quiet_flair()
+    write_text(target, starter_recipe(folder, target))
+    print(f"{target}: written. Check it with `flair-espvr recipe check {target}`; its comments say what was found")
+    return 0
+
+
 def _check(arguments: argparse.Namespace) -> int:
     from flair_espvr.training.experiment_check import check_experiment
 
+    quiet_flair()
     mistaken = False
     for path in arguments.files:
         messages = check_experiment(path, arguments.set)

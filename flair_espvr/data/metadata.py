@@ -5,7 +5,7 @@ from typing import Any
 from flair.data import Sentence
 
 IMAGE = "image"
-"""The post's picture: a path (`str` or `Path`), the file's `bytes`, or a `PIL.Image.Image`. Flair's own convention."""
+"""The post's picture, an `ImageSource`: a path, a file's bytes, an opened picture or its pixels. Flair's convention."""
 
 CAPTION = "caption"
 """A sentence that describes the picture, as `str`, or several, as a list of them."""

@@ -1,5 +1,6 @@
 """From the sections of a recipe to its corpus, its embeddings and its model."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
@@ -27,6 +28,8 @@ from flair_espvr.models.registry import model_class
 from flair_espvr.nn.config import ModelConfig, ObjectLabelConfig
 from flair_espvr.training.recipes import sections
 from flair_espvr.training.recipes.recipe import Recipe
+
+log = logging.getLogger("flair.espvr.training")
 
 _TWITTER = {"twitter_2015": TWITTER_2015, "twitter_2017": TWITTER_2017}
 
@@ -128,7 +131,7 @@ def build_tagger(
         ConfigurationError: the training posts have no entity, or no caption or readable picture where the recipe asks
             for them.
     """
-    _require(recipe, corpus)
+    require_inputs(recipe, corpus)
     label_type = recipe.corpus.label_type
     dictionary = corpus.make_label_dictionary(label_type, add_unk=False)
     embeddings = build_embeddings(recipe.embeddings, corpus)
@@ -156,13 +159,22 @@ def alphabet(corpus: Corpus[Sentence]) -> Dictionary:
     return dictionary
 
 
-def _require(recipe: Recipe, corpus: MultimodalCorpus) -> None:
-    """What a recipe learns and reads has to be there: a run without would bear the wrong name."""
+def require_inputs(recipe: Recipe, corpus: MultimodalCorpus) -> None:
+    """Make sure that what a recipe learns and reads is there: a run without would bear the wrong name.
+
+    Captions of one's own posts are read where there are any; the rows of a published corpus need them.
+
+    Raises:
+        ConfigurationError: the training posts have no entity, or no context or readable picture that the recipe reads.
+    """
     posts = corpus.train or ()
     if not any(sentence.get_labels(recipe.corpus.label_type) for sentence in posts):
         raise ConfigurationError(f"{corpus.name}: {len(posts)} training posts, and no entity in them to learn from")
     for key in _contexts(recipe.embeddings):
         if _any_has(corpus.train, key):
+            continue
+        if key == CAPTION and isinstance(recipe.corpus, sections.FolderCorpus):
+            log.warning("%s: no post has a caption, so the words are read alone", corpus.name)
             continue
         if key == CAPTION:
             raise ConfigurationError(

@@ -45,7 +45,7 @@ def test_anybodys_predictions_are_scored(tmp_path: Path, capsys: pytest.CaptureF
     page = tmp_path / "page.html"
     assert main(["evaluate", str(gold), "--predictions", str(found), "--out", str(page)]) == 0
     text = BeautifulSoup(page.read_text(encoding="utf-8"), "lxml").get_text(" ")
-    assert "gold, test: right, wrong and missed" in text
+    assert ", test: right, wrong and missed" in text
     assert "Span-F1 50.00" in text
     assert "✗" in text
 

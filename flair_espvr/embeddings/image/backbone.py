@@ -53,8 +53,12 @@ _preparing = ThreadLock()
 _LARGEST_HALF = torch.finfo(torch.float16).max
 
 
-def _require_weights(name: str) -> None:
-    """Say at once where the weights that timm would fetch cannot be had; those at other places than the hub may be."""
+def require_weights(name: str) -> None:
+    """Make sure that the weights that timm would fetch from the hub can be had, without fetching them.
+
+    Raises:
+        ConfigurationError: they cannot.
+    """
     import timm
 
     hub_id = timm.get_pretrained_cfg(name).hf_hub_id
@@ -114,7 +118,7 @@ class Backbone:
             raise ConfigurationError(f"timm knows no model {name!r}; did you mean {', '.join(close) or 'another one'}?")
         self.name = name
         if pretrained and weights is None:
-            _require_weights(name)
+            require_weights(name)
         sized = dict(arguments)
         if image_size is not None and timm.get_pretrained_cfg(name).fixed_input_size:
             sized["img_size"] = image_size
