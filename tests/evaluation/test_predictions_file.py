@@ -52,7 +52,6 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         "[" * 100_000,
         '{"gold": []}',
         '{"gold": [], "predicted": null}',
-        '{"gold": [], "predicted": [], "scores": []}',
         '{"gold": [[0, 1]], "predicted": []}',
         '{"gold": [[0, 1, ""]], "predicted": []}',
         '{"gold": [[0, 1, 7]], "predicted": []}',
