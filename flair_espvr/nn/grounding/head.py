@@ -63,7 +63,7 @@ class GroundingHead(torch.nn.Module):
         """`"regions"` and `"presence"`, (B,) each: sums over a post's entities; zero for a post without an image.
 
         `"regions"` is the cross-entropy between sigmoid(z) and the share of each cell that the boxes cover, a mean over
-        the cells of an entity that the image shows. `"presence"` is that of whether it shows it.
+        the cells; an entity that the image does not show covers none. `"presence"` is that of whether it shows it.
 
         Args:
             mentions: The entities of `gold`.
@@ -82,7 +82,7 @@ class GroundingHead(torch.nn.Module):
             presence = self._presence(mentions, regions, logits.detach())
             present = cross_entropy(presence, shown.to(presence.dtype), reduction="none")
         return {
-            "regions": cells.masked_fill(~(known & shown), 0.0).sum(dim=1),
+            "regions": cells.masked_fill(~known, 0.0).sum(dim=1),
             "presence": present.masked_fill(~known, 0.0).sum(dim=1),
         }
 

@@ -74,9 +74,8 @@ def test_relevance_and_losses_are_the_printed_ones() -> None:
                 logits.append(query @ key / math.sqrt(256) + 0.3 * mentions.own_map[post, entity, region])
             z = torch.stack(logits)
             torch.testing.assert_close(grounding.relevance(mentions, images.regions)[post, entity], z)
-            if entity == 0:
-                target = [covered(known.boxes[post, 0, 0], *divmod(region, GRID[1])) for region in range(REGIONS)]
-                cells[post] += binary_cross_entropy_with_logits(z, torch.tensor(target))
+            target = [covered(known.boxes[post, 0, 0], *divmod(region, GRID[1])) for region in range(REGIONS)]
+            cells[post] += binary_cross_entropy_with_logits(z, torch.tensor(target) * (entity == 0))
             region = normed(images.regions[post, z.argmax()])
             evidence = torch.stack([z.max(), z.exp().mean().log()])
             seen = [grounding.entity_norm(mentions.features[post, entity]), region, evidence]
