@@ -8,7 +8,7 @@ from flair_espvr.data.bio import bio_tags, invalid_positions, lenient_entities
 from flair_espvr.data.formats.conll2003 import read_conll2003_posts
 from flair_espvr.data.formats.convert import convert_posts, read_any
 from flair_espvr.errors import PostFormatError
-from flair_espvr.tagging.sources import read_untagged_posts
+from flair_espvr.tagging.sources import PostFile
 
 PUBLISHED = """-DOCSTART- -X- O O
 
@@ -62,7 +62,7 @@ def test_convert_and_predict_know_it_by_its_first_line(published, tmp_path):
     done = convert_posts(published, tmp_path / "out", source_format="conll2003", target_format="imgid")
     assert (done.posts, done.repaired_tags) == (3, 0)
     assert list(read_any(published))[2].tags == ("B-PER", "I-PER")
-    assert [post.tokens for post in read_untagged_posts(published)][1] == ("Britain", "Germany")
+    assert [post.tokens for post in PostFile(published).posts()][1] == ("Britain", "Germany")
 
 
 @pytest.mark.parametrize("line", ["EU I-ORG", "EU NNP I-NP ORG", "EU NNP I-NP I-"])
