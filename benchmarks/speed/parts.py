@@ -32,7 +32,7 @@ def parts(tagger: ESPVRTagger) -> Mapping[str, tuple[Owner, str]]:
         "counting wordpieces": (tagger, "_batches"),
         "tokenizing": (embeddings, "prepare_tensors"),
         "encoder": (embeddings.model, "forward"),
-        "regions from the store": (tagger, "_images"),
+        "regions from the store": (tagger, "images"),
         "head": (network, "forward"),
         "- self-attention": (network.text_encoder, "forward"),
         "tag Viterbi": (network, "decode"),
