@@ -1,35 +1,64 @@
 """`flair-espvr convert`: posts from one file format to another."""
 
 import argparse
+from pathlib import Path
 
-HELP = "convert posts between JSONL, IMGID column files and CoNLL, and from other formats"
+HELP = "convert posts between JSONL, column files and CSV, from plain text and to other tools"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    formats = ("jsonl", "imgid", "conll")
+    formats = ("jsonl", "imgid", "conll", "csv")
     parser.add_argument("source", metavar="IN", help="the file to read")
     parser.add_argument("target", metavar="OUT", help="the file to write; it is replaced whole, or left as it was")
     parser.add_argument(
         "--from",
         dest="source_format",
-        choices=(*formats, "conll2003", "gmner"),
-        help="format of IN (default: told by its first line); conll2003 has three columns or more, the tag last; "
+        choices=(*formats, "conll2003", "text", "gmner"),
+        help="format of IN (default: told by its first line, CSV by its suffix); text has one post a line; "
+        "conll2003 has three columns or more, the tag last; "
         "gmner is a txt/SPLIT.txt of Twitter-GMNER, with its xml",
     )
     parser.add_argument(
-        "--to", dest="target_format", choices=formats, help="format of OUT (default: told by its suffix)"
+        "--to",
+        dest="target_format",
+        choices=(*formats, "label-studio"),
+        help="format of OUT (default: told by its suffix)",
+    )
+    parser.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="FIELD=NAME",
+        help="the column of a CSV file that has a field of JSONL (text, image, id, caption ...) and another name",
+    )
+    parser.add_argument(
+        "--flatten",
+        choices=("outermost", "innermost"),
+        help="of entities in JSONL or CSV that overlap, keep the longest or the shortest (default: they are an error)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert, and say what was written and what the new format cannot say."""
-    from flair_espvr.data.formats.convert import convert_posts
+    from flair_espvr.data.formats.convert import SourceFormat, convert_posts
     from flair_espvr.data.formats.detect import format_by_suffix, format_of
+    from flair_espvr.errors import ConfigurationError
 
-    source_format = arguments.source_format or format_of(arguments.source)
+    if not all(all(column.partition("=")) for column in arguments.column):
+        raise ConfigurationError("--column should be FIELD=NAME, as text=tweet")
+    columns = dict(column.split("=", 1) for column in arguments.column)
+    by_suffix: SourceFormat | None = "csv" if Path(arguments.source).suffix == ".csv" else None
+    source_format = arguments.source_format or by_suffix or format_of(arguments.source)
     target_format = arguments.target_format or format_by_suffix(arguments.target)
-    done = convert_posts(arguments.source, arguments.target, source_format=source_format, target_format=target_format)
+    done = convert_posts(
+        arguments.source,
+        arguments.target,
+        source_format=source_format,
+        target_format=target_format,
+        columns=columns,
+        flatten=arguments.flatten,
+    )
     print(f"{done.posts} posts: {arguments.source} ({source_format}) -> {arguments.target} ({target_format})")
     if done.repaired_tags:
         print(

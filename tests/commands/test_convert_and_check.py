@@ -56,6 +56,28 @@ def test_convert_twitter_gmner_with_its_boxes(tmp_path, capsys):
         run(convert, posts, tmp_path / "dev.conll", "--from", "gmner")
 
 
+def test_convert_plain_text_and_csv(tmp_path, capsys):
+    (tmp_path / "posts.txt").write_text("Kevin sings.\n\n in  Oakland \n")
+    assert run(convert, tmp_path / "posts.txt", tmp_path / "posts.jsonl", "--from", "text") == 0
+    lines = (tmp_path / "posts.jsonl").read_text().splitlines()
+    assert [json.loads(line)["text"] for line in lines] == ["Kevin sings.", "in  Oakland"]
+    (tmp_path / "posts.csv").write_text("tweet,who\nKevin sings.,7\n")
+    options = ("--column", "text=tweet", "--column", "id=who")
+    assert run(convert, tmp_path / "posts.csv", tmp_path / "posts.conll", *options) == 0
+    assert (tmp_path / "posts.conll").read_text() == "Kevin\tO\nsings\tO\n.\tO\n\n"
+    for wrong, message in ((("--column", "tweet"), "FIELD=NAME"), (("--from", "jsonl", *options), "only CSV")):
+        with pytest.raises(ConfigurationError, match=message):
+            run(convert, tmp_path / "posts.csv", tmp_path / "out.jsonl", *wrong)
+
+
+def test_convert_flattens_nested_entities(tmp_path, capsys):
+    entities = [{"start": 0, "end": 2, "type": "ORG"}, {"start": 1, "end": 2, "type": "LOC"}]
+    (tmp_path / "in.jsonl").write_text(json.dumps({"tokens": ["FC", "Porto"], "entities": entities}))
+    for keep, tags in (("outermost", ("B-ORG", "I-ORG")), ("innermost", ("O", "B-LOC"))):
+        assert run(convert, tmp_path / "in.jsonl", tmp_path / "out.conll", "--flatten", keep) == 0
+        assert (tmp_path / "out.conll").read_text() == f"FC\t{tags[0]}\nPorto\t{tags[1]}\n\n"
+
+
 def test_check_tells_clean_from_leaking(columns, tmp_path, capsys):
     assert run(check, tmp_path) == 0
     (tmp_path / "test.txt").write_bytes(columns.read_bytes())

@@ -12,7 +12,7 @@ from flair_espvr.io.lines import read_lines
 Format = Literal["jsonl", "imgid", "conll", "conll2003"]
 """What a first line can tell; `"conll"` are two columns, `"conll2003"` more."""
 
-TargetFormat = Literal["jsonl", "imgid", "conll"]
+TargetFormat = Literal["jsonl", "imgid", "conll", "csv", "label-studio"]
 """What posts can be written as."""
 
 IMAGE_ID_PREFIX = "IMGID:"
@@ -64,7 +64,7 @@ def format_by_suffix(path: str | Path) -> TargetFormat:
     Raises:
         ConfigurationError: the suffix is another one.
     """
-    suffixes: dict[str, TargetFormat] = {".jsonl": "jsonl", ".conll": "conll", ".txt": "imgid"}
+    suffixes: dict[str, TargetFormat] = {".jsonl": "jsonl", ".conll": "conll", ".txt": "imgid", ".csv": "csv"}
     suffix = Path(path).suffix
     if suffix not in suffixes:
         raise ConfigurationError(

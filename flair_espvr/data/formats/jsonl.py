@@ -15,12 +15,14 @@ picture, `[]` where the picture does not show it, nothing or `null` where nobody
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from flair.data import Sentence
 
+from flair_espvr.data.formats.overlaps import Keep, overlapping, without_overlaps
 from flair_espvr.data.formats.records import (
     RecordError,
     image_id_of,
@@ -98,6 +100,7 @@ def read_jsonl_sentences(
     *,
     label_type: str = "ner",
     label_name_map: Mapping[str, str] | None = None,
+    flatten: Keep | None = None,
     on_error: Callable[[PostFormatError], None] | None = None,
 ) -> Iterator[Sentence]:
     """The posts of a JSONL file as labelled sentences, one at a time.
@@ -112,33 +115,81 @@ def read_jsonl_sentences(
         path: the file; pictures are relative to its folder.
         label_type: the annotation layer that gets the entities.
         label_name_map: other names for some types.
+        flatten: which of overlapping entities stay; a warning at the end counts the others. By default they are an
+            error, which counts them.
         on_error: called with the error of each malformed post, which is then left out. Without it, the first is raised.
 
     Raises:
         OSError: the file cannot be opened.
         PostFormatError: a post is malformed, or one of its entities cuts a word, overlaps another or runs out of it.
     """
+    yield from parse_jsonl_sentences(
+        read_lines(path),
+        source=path,
+        folder=Path(path).parent,
+        label_type=label_type,
+        label_name_map=label_name_map,
+        flatten=flatten,
+        on_error=on_error,
+    )
+
+
+def parse_jsonl_sentences(
+    lines: Iterable[tuple[int, str]],
+    *,
+    source: str | Path,
+    folder: Path,
+    label_type: str = "ner",
+    label_name_map: Mapping[str, str] | None = None,
+    flatten: Keep | None = None,
+    on_error: Callable[[PostFormatError], None] | None = None,
+) -> Iterator[Sentence]:
+    """The posts of numbered lines as `read_jsonl_sentences` gives them; see `parse_jsonl` for the other arguments."""
     missing: list[str] = []
-    addresses = 0
-    for post in parse_jsonl(read_lines(path), source=path, folder=Path(path).parent, on_error=on_error):
+    addresses = dropped = 0
+    posts = parse_jsonl(lines, source=source, folder=folder, on_error=on_error)
+    for post in posts:
         if isinstance(post.image, str) and not os.path.isfile(post.image):
             if is_web_address(post.image):
                 addresses += 1
             else:
                 missing.append(post.image)
             post = replace(post, image=None)
+        if flatten is not None and post.record is not None and (entities := post.record.get("entities")):
+            kept = without_overlaps(entities, flatten)
+            dropped += len(entities) - len(kept)
+            post = replace(post, record={**post.record, "entities": kept})
         try:
             sentence = post_sentence(post, label_type=label_type, label_name_map=label_name_map)
         except PostFormatError as error:
+            if on_error is None and _overlapping(post):
+                raise _with_count(error, post, posts) from None
             if on_error is None:
                 raise
             on_error(error)
             continue
         yield sentence
     if addresses:
-        log.warning("%s: %d of the pictures it names are web addresses, which are not fetched", path, addresses)
+        log.warning("%s: %d of the pictures it names are web addresses, which are not fetched", source, addresses)
     if missing:
-        log.warning("%s: %d of the pictures it names are not there, the first is %s", path, len(missing), missing[0])
+        log.warning("%s: %d of the pictures it names are not there, the first is %s", source, len(missing), missing[0])
+    if dropped:
+        log.warning("%s: %d entities that overlap others were left out (%s stay)", source, dropped, flatten)
+
+
+def _overlapping(post: Post) -> int:
+    return overlapping((post.record or {}).get("entities") or [])
+
+
+def _with_count(error: PostFormatError, first: Post, others: Iterator[Post]) -> PostFormatError:
+    """The error of the first post with overlapping entities, with the count of these from there on."""
+    counts = [_overlapping(first)]
+    with suppress(PostFormatError):
+        counts += filter(None, map(_overlapping, others))
+    return PostFormatError(
+        f"{error}; {sum(counts)} entities of {len(counts)} posts overlap others, and none can be nested here: "
+        "flair-espvr convert --flatten outermost (or innermost) keeps one of each"
+    )
 
 
 def _place(folder: Path, image: str) -> str:

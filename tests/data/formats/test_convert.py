@@ -95,7 +95,7 @@ def test_formats_are_told_by_the_first_line(tmp_path, content, format):
 def test_formats_to_write_are_told_by_the_suffix():
     assert [format_by_suffix(name) for name in ("a.jsonl", "a.conll", "a.txt")] == ["jsonl", "conll", "imgid"]
     for name in ("a", "a.json5", "a.TXT"):
-        with pytest.raises(ConfigurationError, match=r"\.jsonl, \.conll, \.txt"):
+        with pytest.raises(ConfigurationError, match=r"\.jsonl, \.conll, \.txt, \.csv"):
             format_by_suffix(name)
 
 
