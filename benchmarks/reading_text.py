@@ -31,7 +31,7 @@ from flair_espvr.data.post import Post
 from flair_espvr.images.folder import find_images
 from flair_espvr.images.loading import load_image
 from flair_espvr.io.atomic import atomic_write
-from flair_espvr.io.packaged import minilm_folder
+from flair_espvr.io.packaged import MINILM_L6
 from synthetic.chance import pick
 from synthetic.names import made_up_names
 from synthetic.sentences import UNTYPED, fill
@@ -147,7 +147,7 @@ def measure_posts(options: argparse.Namespace) -> None:
         flair.set_seed(options.seed)
         corpus = MultimodalCorpus(folder, images=False)
         tagger = ESPVRTagger(
-            CaptionedTransformerEmbeddings(str(minilm_folder()), contexts=contexts, fine_tune=False),
+            CaptionedTransformerEmbeddings(MINILM_L6, contexts=contexts, fine_tune=False),
             corpus.make_label_dictionary("ner", add_unk=False),
             "ner",
             regions="none",
