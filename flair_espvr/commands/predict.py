@@ -90,6 +90,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", type=Path, help="region store to read, in place of the model's own")
     parser.add_argument("--format", choices=_FORMATS, help="default: told by the suffix of --out, else jsonl")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write (default: standard output)")
+    parser.add_argument(
+        "--min-score", type=float, default=0.0, metavar="P", help="leave out entities with a score below P, in 0..1"
+    )
     add_bad_list_argument(parser)
     parser.add_argument(
         "--bad-posts",
@@ -119,6 +122,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigurationError("--format html: needs --out FILE, the page to write")
     if arguments.batch_size < 1:
         raise ConfigurationError("--batch-size should be 1 or more")
+    if not 0 <= arguments.min_score <= 1:
+        raise ConfigurationError("--min-score should be in 0..1")
     done = _tag_here(arguments, format_) if arguments.ray is None else _tag_on_cluster(arguments, format_)
     report_bad_images(done.bad_images, arguments.bad_list)
     if arguments.bad_posts is not None:
@@ -155,9 +160,12 @@ def _tag_here(arguments: argparse.Namespace, format_: Any) -> "PostTagging":
             batch_size=arguments.batch_size,
             amp=arguments.amp,
             keep_bad=keep_bad,
+            min_score=arguments.min_score,
             relevance=format_ == "html",
         )
         made_by = {"model": tagger_digest(arguments.model), "amp": arguments.amp}
+        if arguments.min_score:
+            made_by["min_score"] = arguments.min_score
         if arguments.images_below is not None:
             made_by["images_below"] = str(arguments.images_below.resolve())
         write_tagged(tagging, arguments.out, format=format_, made_by=made_by, progress=not arguments.quiet)
@@ -188,6 +196,7 @@ def _tag_on_cluster(arguments: argparse.Namespace, format_: str) -> "Totals":
         images_below=arguments.images_below,
         batch_size=arguments.batch_size,
         amp=arguments.amp,
+        min_score=arguments.min_score,
         keep_bad=arguments.bad_posts is not None,
         store=arguments.store,
         trusted=arguments.trust,

@@ -33,7 +33,7 @@ class TaggingJob:
         inputs: Files and folders of posts; with `images`, `contexts` and `images_below` see `post_files_from`.
         out: The folder to write.
         format: `"jsonl"` or `"columns"`.
-        batch_size, amp: See `tag_posts`.
+        batch_size, amp, min_score: See `tag_posts`.
         keep_bad: Put malformed posts aside in place of stopping.
         store: The region store to read, in place of the model's own.
         trusted: See `load_tagger`.
@@ -51,6 +51,7 @@ class TaggingJob:
     images_below: Path | None = None
     batch_size: int = 32
     amp: bool = False
+    min_score: float = 0.0
     keep_bad: bool = False
     store: Path | None = None
     trusted: bool = False
@@ -79,6 +80,7 @@ class TaggingJob:
             "batch_size": self.batch_size,
             "windows": self.windows,
             "amp": self.amp,
+            "min_score": self.min_score,
         }
 
     def blocks(self) -> Iterator[Block]:
@@ -137,7 +139,14 @@ class BlockTagger:
         if job.shards.shard(block.name).exists():
             return
         posts = block_posts(block, self._files, keep_bad=job.keep_bad)
-        tagging = PostTagging(self._tagger, posts, batch_size=job.batch_size, amp=job.amp, keep_bad=job.keep_bad)
+        tagging = PostTagging(
+            self._tagger,
+            posts,
+            batch_size=job.batch_size,
+            amp=job.amp,
+            min_score=job.min_score,
+            keep_bad=job.keep_bad,
+        )
         job.shards.write(block.name, tagging, self._not_images)
 
     def _not_images(self) -> Iterator[tuple[str, str]]:

@@ -24,7 +24,12 @@ from flair_espvr.models.inference import mixed_precision
 
 
 def tag_posts(
-    tagger: Classifier[Sentence], posts: Iterable[Post], *, batch_size: int = 32, amp: bool = False
+    tagger: Classifier[Sentence],
+    posts: Iterable[Post],
+    *,
+    batch_size: int = 32,
+    amp: bool = False,
+    min_score: float = 0.0,
 ) -> Iterator[Sentence]:
     """Tag posts as they come.
 
@@ -33,16 +38,17 @@ def tag_posts(
         posts: any number of them; read a window of 16 batches ahead of what was given.
         batch_size: posts per forward pass.
         amp: mixed precision, see `mixed_precision`.
+        min_score: entities with a lower score, in 0..1, are left out.
 
     Yields:
         The sentence of each post, in order, with labels under the tagger's own label type. A post whose image could not
         be read has the reason in its metadata, under `"image_error"`.
 
     Raises:
-        ConfigurationError: `batch_size` is below 1.
+        ConfigurationError: `batch_size` is below 1, or `min_score` is not in 0..1.
         EspvrError: a post cannot be read, or its image's regions cannot be computed at all.
     """
-    for window in PostTagging(tagger, posts, batch_size=batch_size, amp=amp).windows():
+    for window in PostTagging(tagger, posts, batch_size=batch_size, amp=amp, min_score=min_score).windows():
         yield from window
 
 
@@ -71,10 +77,13 @@ class PostTagging:
         batch_size: int = 32,
         amp: bool = False,
         keep_bad: bool = False,
+        min_score: float = 0.0,
         relevance: bool = False,
     ) -> None:
         if batch_size < 1:
             raise ConfigurationError(f"batch_size={batch_size}: should be 1 or more")
+        if not 0 <= min_score <= 1:
+            raise ConfigurationError(f"min_score={min_score}: should be in 0..1")
         self.posts = self.entities = self.images = 0
         self.bad_images = BadImages()
         self.bad_posts = SpooledLines()
@@ -86,6 +95,7 @@ class PostTagging:
         self._stream = iter(posts)
         self._batch_size = batch_size
         self._amp = amp
+        self._min_score = min_score
         self._options: dict[str, Any] = (
             {"return_relevance": True} if relevance and isinstance(tagger, MapsEntities) else {}
         )
@@ -102,6 +112,9 @@ class PostTagging:
             posts, sentences = self._readable(window)
             with mixed_precision(flair.device, enabled=self._amp):
                 self._tagger.predict(sentences, mini_batch_size=self._batch_size, **self._options)
+            for span in [span for sentence in sentences for span in sentence.get_spans(self.label_type)]:
+                if span.get_label(self.label_type).score < self._min_score:
+                    span.remove_labels(self.label_type)
             self._count(posts, sentences)
             for item in window:
                 self._digest.update(item.fingerprint())

@@ -437,14 +437,15 @@ def test_mixed_precision(
     assert seen == [False, True]
 
 
-def test_a_run_in_another_precision_does_not_go_on(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("option", "message"), [(["--amp"], "amp differ"), (["--min-score", 0.5], "min_score differ")])
+def test_a_run_with_other_settings_does_not_go_on(run: Run, tmp_path: Path, option: list[str], message: str) -> None:
     posts = many(tmp_path / "posts.jsonl", 20)
     with posts.open("a") as file:
         file.write("{")
     with pytest.raises(PostFormatError):
         run(posts, "--batch-size", 1, "--out", tmp_path / "out.jsonl")
-    with pytest.raises(ConfigurationError, match=r"amp differ"):
-        run(posts, "--batch-size", 1, "--out", tmp_path / "out.jsonl", "--amp")
+    with pytest.raises(ConfigurationError, match=message):
+        run(posts, "--batch-size", 1, "--out", tmp_path / "out.jsonl", *option)
 
 
 def test_a_reader_that_has_seen_enough(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -513,6 +514,7 @@ def test_flairs_own_tagger_where_it_is_trusted(
         (["posts.txt", "--image", "0.png"], "belong to --text"),
         (["--text", "kevin", "--format", "html"], "needs --out"),
         (["--text", "kevin", "--batch-size", "0"], "--batch-size"),
+        (["--text", "kevin", "--min-score", "50"], "--min-score"),
     ],
 )
 def test_arguments_that_do_not_fit(run: Run, model: Path, arguments: list[str], message: str) -> None:

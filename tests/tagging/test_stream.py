@@ -3,7 +3,7 @@
 import gc
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,32 @@ def test_posts_made_in_python(build: Build, pictures: list[Path], tmp_path: Path
     assert [label.value for label in alone.get_labels("ner")] == [label.value for label in tagged[0].get_labels("ner")]
     with pytest.raises(ConfigurationError, match="batch_size=0"):
         next(tag_posts(tagger, posts, batch_size=0))
+
+
+@pytest.mark.parametrize("quantile", [0.0, 0.5, 1.0])
+def test_entities_with_a_low_score_are_left_out(build: Build, quantile: float) -> None:
+    posts = [Post(str(number), ("mary", "is", "here", "kevin", "oakland")[number:]) for number in range(4)]
+    tagger = build()
+    tagger.network.tag_emissions.bias.data[1] += 2.0
+
+    def entities(sentences: Iterable[Sentence]) -> list[tuple[str, str, float]]:
+        labels = [label for sentence in sentences for label in sentence.get_labels("ner")]
+        return [(label.data_point.text, label.value, label.score) for label in labels]
+
+    everything = entities(tag_posts(tagger, posts))
+    scores = sorted(score for _, _, score in everything)
+    least = scores[round(quantile * (len(scores) - 1))]
+    tagging = PostTagging(tagger, posts, min_score=least)
+    kept = entities(sentence for window in tagging.windows() for sentence in window)
+    assert kept == [entity for entity in everything if entity[2] >= least]
+    assert tagging.entities == len(kept) > 0
+    assert tagging.posts == len(posts)
+
+
+@pytest.mark.parametrize("min_score", [-0.1, 1.1, float("nan")])
+def test_a_score_that_is_no_probability_is_refused(build: Build, min_score: float) -> None:
+    with pytest.raises(ConfigurationError, match="min_score"):
+        next(tag_posts(build(), [], min_score=min_score))
 
 
 def test_memory_does_not_grow_with_posts_and_bad_images(build: Build) -> None:
