@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
@@ -272,7 +272,7 @@ def _plain(source: ImageSource) -> _PlainSource:
     if isinstance(source, io.BytesIO):
         return source.getvalue()
     torch = sys.modules.get("torch")  # where nobody has imported it, nobody has a tensor
-    pixels: object = source
+    pixels: Any = source
     if torch is not None and isinstance(source, torch.Tensor):
         pixels = source.detach().cpu().numpy()
         if pixels.ndim == 3 and pixels.shape[0] == 3:

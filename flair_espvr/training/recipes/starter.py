@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -64,7 +65,8 @@ def starter_recipe(folder: Path, target: Path) -> str:
         raise ConfigurationError(f"{folder}: no file of training posts; expected are {expected}")
     is_jsonl = all(name is None or name.endswith(".jsonl") for name in files.values())
     kind = POSTS if is_jsonl else MultimodalCorpus
-    corpus = kind(folder, **{f"{split}_file": name for split, name in files.items()}, sample_missing_splits=False)
+    named: dict[str, Any] = {f"{split}_file": name for split, name in files.items()}
+    corpus = kind(folder, **named, sample_missing_splits=False)
     posts = [sentence for split in (corpus.train, corpus.dev, corpus.test) for sentence in split or ()]
     types = Counter(label.value for sentence in posts for label in sentence.get_labels("ner"))
     if not types:
