@@ -57,7 +57,7 @@ class TorchvisionDetector:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides what is found, as JSON values: the header of a file of objects."""
+        """What decides what is found, as JSON values; the header of a file of objects."""
         libraries = {"torchvision": torchvision.__version__, "torch": torch.__version__}
         return {"detector": self._name, "weights": self._weights, "threshold": self.threshold, **libraries}
 
@@ -104,7 +104,7 @@ class TransformersDetector:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides what is found, as JSON values: the header of a file of objects."""
+        """What decides what is found, as JSON values; the header of a file of objects."""
         named = {"detector": self._name, "revision": self._revision}
         return {**named, "threshold": self.threshold, **versions()}
 
@@ -170,7 +170,7 @@ class Florence2Detector:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides what is found, as JSON values: the header of a file of objects."""
+        """What decides what is found, as JSON values; the header of a file of objects."""
         return self._florence.settings("detector")
 
     def detect(self, pictures: Sequence[Image.Image], prompts: Prompts = None) -> list[list[PictureObject]]:

@@ -44,7 +44,7 @@ class Florence2:
         ).to(flair.device)
 
     def settings(self, role: str) -> dict[str, Any]:
-        """What decides its answers, as JSON values: the header of a file, which calls it by its role, `"reader"`."""
+        """What decides its answers, as JSON values; the header of a file, which calls it by its role, `"reader"`."""
         return {role: self.name, "revision": self.revision, "num_beams": 1, **versions()}
 
     @torch.inference_mode()

@@ -62,7 +62,7 @@ class RapidOCRReader:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides what is read, as JSON values: the header of a file of texts."""
+        """What decides what is read, as JSON values; the header of a file of texts."""
         libraries = {"rapidocr": version("rapidocr"), "onnxruntime": version("onnxruntime")}
         return {"reader": RAPIDOCR, "min_score": self.min_score, **libraries}
 
@@ -93,7 +93,7 @@ class Florence2Reader:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides what is read, as JSON values: the header of a file of texts."""
+        """What decides what is read, as JSON values; the header of a file of texts."""
         return self._florence.settings("reader")
 
     def read(self, pictures: Sequence[Image.Image]) -> list[str]:

@@ -32,7 +32,7 @@ DEV_SHA256 = "07435237d7bfc1f2dd66f564fecab9637ff0bb9d08025d722859dbb2bd3f8532"
 class TWITTER_GMNER(MultimodalCorpus):  # noqa: N801  # Flair names corpora so
     """Twitter-GMNER 2.0: 7,000 / 1,500 / 1,500 tweets of Twitter-2015 and -2017, types PER, LOC, ORG, MISC, with boxes.
 
-    Each gold label says under `"regions"` where the picture shows its entity, as a tuple of `Region`s; an empty one
+    Each gold label says under `"regions"` where the picture shows its entity, as a tuple of regions; an empty one
     states that it does not.
 
     Args:

@@ -56,7 +56,7 @@ def object_from_json(plain: Any) -> PictureObject:
 
 
 def object_to_json(found: PictureObject) -> Mapping[str, Any]:
-    """An object as JSON values: `{"label": ..., "score": ..., "box": [left, top, right, bottom]}`, attributes too."""
+    """An object as JSON values, `{"label": ..., "score": ..., "box": [left, top, right, bottom]}`, attributes too."""
     named = {"attributes": list(found.attributes)} if found.attributes else {}
     return {"label": found.label, "score": found.score, "box": list(found.box), **named}
 

@@ -12,7 +12,10 @@ class Region:
     """A rectangle of a picture, in fractions of its width and height, so it fits the picture at any size.
 
     Attributes:
-        left, top, right, bottom: edges in 0..1 from the picture's upper left corner; `left < right`, `top < bottom`.
+        left: edge in 0..1 from the picture's upper left corner, as the others are.
+        top: upper edge.
+        right: above `left`.
+        bottom: above `top`.
         score: how probable (0..1) it is that the region is right: that its IoU with a place that shows the entity is
             above .5; 1 for a gold region.
     """

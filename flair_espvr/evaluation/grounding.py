@@ -28,7 +28,8 @@ class GoldEntity(NamedTuple):
     """An entity and where the picture shows it.
 
     Attributes:
-        start, end: its words, `end` exclusive.
+        start: its first word.
+        end: the word after its last.
         type: its type.
         regions: each place that shows it; none where the picture does not.
     """
@@ -43,7 +44,8 @@ class GroundedEntity(NamedTuple):
     """An entity as a system finds it.
 
     Attributes:
-        start, end: its words, `end` exclusive.
+        start: its first word.
+        end: the word after its last.
         type: its type.
         region: where the picture shows it; None for the answer that it does not.
         grounded: how probable it is that the picture does, 0..1; None where the system does not say.

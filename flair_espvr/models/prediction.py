@@ -21,7 +21,8 @@ class PredictedEntity:
     """An entity that was found.
 
     Attributes:
-        start, end: Its words, `end` exclusive.
+        start: Its first word.
+        end: The word after its last.
         type: Its type.
         score: Posterior probability of words and type.
         region: Where the image shows it; None where it does not, where there is none, or where nothing is known.

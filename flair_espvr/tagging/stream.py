@@ -62,7 +62,8 @@ class PostTagging:
         relevance: whether labels get their maps of the image, under `"relevance"`, from a tagger that has such maps.
 
     Attributes:
-        posts, entities: how many were tagged and found.
+        posts: how many were tagged.
+        entities: how many were found.
         images: how many of the posts have an image.
         bad_images: those that could not be read.
         bad_posts: those that were put aside, as the fields of `BadPost`.

@@ -12,7 +12,7 @@ MAX_VALUES = 64 * 1024 * 1024
 """Values a picture beyond which a header is not believed; Swin-Large gives 24 million at 4,000 pixels a side."""
 
 MAX_IMAGE_SIZE = 4_096
-"""Pixels a side beyond which a header is not believed: a picture is decoded to a square of that size."""
+"""Pixels a side beyond which a header is not believed; a picture is decoded to a square of that size."""
 
 _TUPLES = ("grid", "mean", "std")
 
@@ -29,7 +29,8 @@ class RegionHeader:
         model_arguments: further arguments of `timm.create_model`.
         fingerprint: hash of the weights, as hexadecimal digits.
         image_size: pixels a side of the square that a picture is squashed to.
-        mean, std: normalisation of red, green and blue, for levels in 0..1.
+        mean: what is taken from red, green and blue, for levels in 0..1.
+        std: what they are then divided by.
         grid: (H, W) of the regions; (0, 0) for crops.
         dim: Dv, size of a feature vector.
         resize: how a picture becomes the square.

@@ -13,7 +13,7 @@ _EPSILON = 1e-6
 """How close to 0 or 1 a probability comes that is to have a logit."""
 
 THRESHOLD = -0.75
-"""Logit from which on a region counts for the rectangle: where the best IoU to be had is J, those regions should that
+"""Logit from which on a region counts for the rectangle; where the best IoU to be had is J, those regions should that
 are more probable than J / (1 + J); here J is about a half."""
 
 BASE_RATES = 1.5
