@@ -24,11 +24,18 @@ DEVELOPMENT = [
     "ruff>=0.6",
     "scikit-learn>=1.3",
     "seqeval>=1.2.2",
+    "sybil>=9",
     "twine>=5",
     "types-PyYAML",
     "types-requests",
 ]
-
+DOCUMENTATION = [
+    "furo>=2024.8.6",
+    "myst-nb>=1.1",
+    "sphinx>=8",
+    "sphinx-copybutton>=0.5",
+    "sphinxcontrib-mermaid>=1",
+]
 RAY = ["pyarrow>=15", "ray>=2.40"]
 
 ROOT = Path(__file__).parent
@@ -82,6 +89,7 @@ setup(
     ],
     extras_require={
         "demo": DEMO,
+        "docs": [*DOCUMENTATION, *OFFLINE],
         "ocr": OCR,
         "offline": OFFLINE,
         "ray": RAY,
