@@ -108,6 +108,7 @@ def _extract(arguments: argparse.Namespace) -> int:
     from flair_espvr.embeddings.image.regions import DEFAULT_BACKBONE
     from flair_espvr.images.folder import find_images
 
+    device = chosen_device(arguments.device) if arguments.ray is None else _device_there(arguments)
     pictures = find_images(folder)
     if not pictures:
         raise ConfigurationError(f"{folder}: no pictures there, nor in the folders below")
@@ -115,7 +116,7 @@ def _extract(arguments: argparse.Namespace) -> int:
         pictures,
         arguments.store,
         arguments.backbone or DEFAULT_BACKBONE,
-        chosen_device(arguments.device) if arguments.ray is None else _device_there(arguments),
+        device,
         image_size=arguments.image_size,
         checkpoint=arguments.checkpoint,
         workers=arguments.workers,

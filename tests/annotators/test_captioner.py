@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from huggingface_hub.utils import reset_sessions
 from PIL import Image
 from transformers import (
     AutoModelForImageTextToText,
@@ -270,7 +271,8 @@ def test_settings_say_what_decides_the_captions(tiny_captioners, tmp_path):
     assert Captioner(elsewhere).settings["revision"] != settings["revision"]
 
 
-def test_a_model_of_the_hub_is_named_by_its_commit(tiny_captioners, tmp_path, monkeypatch, pictures):
+def test_a_model_of_the_hub_is_named_by_its_commit(tiny_captioners, tmp_path, monkeypatch, pictures, request):
+    request.addfinalizer(reset_sessions)  # the hub keeps sessions, and one that was made offline stays so
     commit = "0123456789abcdef0123456789abcdef01234567"
     cached = tmp_path / "models--someone--tiny-git"
     shutil.copytree(tiny_captioners["git"], cached / "snapshots" / commit)

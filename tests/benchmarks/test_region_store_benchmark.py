@@ -49,9 +49,9 @@ def test_drawn_pictures_go_through_extraction(tmp_path, monkeypatch):
 
 def test_an_epoch_is_trained_from_the_store_without_any_backbone(tmp_path, tiny_bert, monkeypatch):
     monkeypatch.setattr(store_costs, "BATCH", 2)
-    epoch, inside = store_costs.training(tmp_path / "scenes", posts=3, rounds=2, encoder=str(tiny_bert))
-    seconds, seconds_inside = (float(cells(row)[1].split()[0]) for row in (epoch, inside))
-    assert 0 < seconds_inside < seconds
+    epoch, inside, checksums = store_costs.training(tmp_path / "scenes", posts=3, rounds=2, encoder=str(tiny_bert))
+    seconds, seconds_inside, of_checksums = (float(cells(row)[1].split()[0]) for row in (epoch, inside, checksums))
+    assert 0 < of_checksums < seconds_inside < seconds
 
 
 def test_an_unknown_part_is_refused(capsys):

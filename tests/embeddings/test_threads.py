@@ -139,7 +139,7 @@ def test_region_vectors_with_a_store_that_fills(
     assert len(RegionStore(tmp_path / "store")) == len(pictures)
     assert [record.getMessage() for record in caplog.records if str(broken) in record.getMessage()] == [
         f"Ignoring unreadable image: {broken}: is not a picture of a format that is read "
-        "(JPEG, PNG, WEBP, GIF, BMP, TIFF)"
+        "(JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIF)"
     ]
 
 

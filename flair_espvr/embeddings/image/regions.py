@@ -340,7 +340,10 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
     def _remember_bad(self, key: bytes, error: BadImageError, reasons: dict[bytes, str]) -> None:
         """Note why a picture cannot be read: the reason alone, as an error holds on to the bytes it was raised over."""
         if self.on_bad_image == "raise":
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # a frame that holds what it has raised is a circle
         reasons[key] = error.reason
         self._bad_keys.put(key, error.reason)
 
