@@ -37,6 +37,7 @@ myst_fence_as_directive = ["mermaid"]
 # Commands in notebooks are those of the environment that builds the site.
 os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
 nb_execution_mode = "cache"
+nb_execution_in_temp = True  # what a tutorial writes stays out of the repository
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True

@@ -64,7 +64,7 @@ def test_every_entity_is_marked_listed_and_boxed_under_one_number(page_of: PageO
     sentence = post(image=picture(), caption="a man walks through a crowd")
     regions = [Region(0.0, 0.25, 0.5, 1.0, 0.875), Region(0.5, 0.125, 1.0, 0.75, 0.5)]
     sentence[0:2].add_label("ner", "PER", 0.934, region=regions[0])
-    sentence[3:5].add_label("ner", "LOC", 0.5, region=regions[1])
+    sentence[3:5].add_label("ner", "LOC", 0.5, region=regions[1], grounded=0.75)
     (card,) = page_of([sentence]).select("article")
 
     assert plain_text(card) == "Kevin Durant enters Oracle Arena"
@@ -78,7 +78,7 @@ def test_every_entity_is_marked_listed_and_boxed_under_one_number(page_of: PageO
         assert row.select_one(".type").text == type_
         assert [share.text.strip() for share in row.select(".share")] == [
             f"{confidence} sure",
-            f"{round(100 * region.score)}% right place",
+            f"{round(100 * region.score)}% {'of its attention' if number == 1 else 'right place'}",
         ]
         assert edges(box) == {edge: 100 * getattr(region, edge) for edge in ("left", "top", "right", "bottom")}
         assert row.select_one(".number").text == box.select_one(".number").text == str(number)
