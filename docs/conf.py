@@ -19,7 +19,6 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
-    "sphinx.ext.coverage",
     "sphinx_copybutton",
     "sphinxcontrib.mermaid",
 ]
@@ -29,7 +28,7 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 exclude_patterns = ["jupyter_execute"]
 
-# Pages are written for the repository and for the site alike: a link to a file that is no page leads to its source.
+# Pages are written for the repository and for the site alike.
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 myst_fence_as_directive = ["mermaid"]
