@@ -28,6 +28,7 @@ from flair_espvr.annotators.pretrained import (
     versions,
 )
 from flair_espvr.data.picture_object import PictureObject
+from flair_espvr.io.pretrained import find_model
 
 Prompts: TypeAlias = Sequence[str] | None
 
@@ -79,7 +80,7 @@ class TransformersDetector:
     """A detector of transformers with fixed classes (`CLASS_FAMILIES`), or one that finds prompts (`PROMPT_FAMILIES`).
 
     Args:
-        model: name on the Hugging Face hub, or a folder.
+        model: name on the Hugging Face hub, a folder, or `package:NAME/PATH` for one in an installed package.
         revision: branch, tag or commit on the hub; the default branch when not given.
         threshold: least score of an object; by default 0.5, or 0.3 for prompts.
 
@@ -88,6 +89,7 @@ class TransformersDetector:
     """
 
     def __init__(self, model: str | Path, *, revision: str | None = None, threshold: float | None = None) -> None:
+        model = find_model(model, revision=revision)
         config = read_config(model, revision)
         families = {**CLASS_FAMILIES, **PROMPT_FAMILIES}
         self.family = supported_family(config, model, families, "Or implement ObjectDetector, one method")
@@ -158,7 +160,7 @@ class Florence2Detector:
     It gives no scores: that of every object is 1.
 
     Args:
-        model: name on the Hugging Face hub, or a folder.
+        model: name on the Hugging Face hub, a folder, or `package:NAME/PATH` for one in an installed package.
         revision: branch, tag or commit on the hub; the default branch when not given.
 
     Raises:
@@ -211,6 +213,7 @@ def load_detector(
         refuse_prompts(prompts, name)
         from_torchvision = TorchvisionDetector(name, threshold=threshold)
         return from_torchvision, from_torchvision.settings
+    name = find_model(name, revision=revision)
     if read_config(name, revision).get("model_type") in FLORENCE:
         florence = Florence2Detector(name, revision=revision)
         return florence, florence.settings

@@ -16,6 +16,7 @@ from flair_espvr.annotators.pretrained import (
     supported_family,
     versions,
 )
+from flair_espvr.io.pretrained import find_model
 
 FLORENCE = {"florence2": "Florence-2"}
 """Its `model_type`, and the name the field knows it by."""
@@ -27,7 +28,7 @@ class Florence2:
     """A Florence-2 on `flair.device`, in float32, with greedy decoding: the same answer to the same picture every time.
 
     Args:
-        model: name on the Hugging Face hub, or a folder.
+        model: name on the Hugging Face hub, a folder, or `package:NAME/PATH` for one in an installed package.
         revision: branch, tag or commit on the hub; the default branch when not given.
 
     Raises:
@@ -35,6 +36,7 @@ class Florence2:
     """
 
     def __init__(self, model: str | Path, *, revision: str | None = None) -> None:
+        model = find_model(model, revision=revision)
         config = read_config(model, revision)
         supported_family(config, model, FLORENCE, "For anything else name a class of your own, package.module:Class")
         self.name, self.revision = model_identity(model, config.get("_commit_hash") or revision)

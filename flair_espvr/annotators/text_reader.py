@@ -79,7 +79,7 @@ class Florence2Reader:
     """Text by a Florence-2.
 
     Args:
-        model: name on the Hugging Face hub, or a folder.
+        model: name on the Hugging Face hub, a folder, or `package:NAME/PATH` for one in an installed package.
         revision: branch, tag or commit on the hub; the default branch when not given.
 
     Raises:

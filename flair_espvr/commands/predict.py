@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 HELP = "tag posts with a saved model: entities with type, score and place in the picture"
 
 _FORMATS = ("jsonl", "columns", "html")
-_FORMAT_OF_SUFFIX = {".html": "html", ".htm": "html", ".txt": "columns", ".conll": "columns"}
+_FORMAT_OF_SUFFIX = {
+    "": "jsonl",
+    ".jsonl": "jsonl",
+    ".html": "html",
+    ".htm": "html",
+    ".txt": "columns",
+    ".conll": "columns",
+}
 
 _CONTEXTS = {"captions": "caption", "tags": "tags", "ocr": "ocr", "knowledge": "knowledge", "objects": "objects"}
 """Options that name a file of contexts, and the metadata key of what is in it."""
@@ -117,7 +124,14 @@ def run(arguments: argparse.Namespace) -> int:
     from flair_espvr.errors import ConfigurationError
     from flair_espvr.io.atomic import atomic_write
 
-    format_: Any = arguments.format or _FORMAT_OF_SUFFIX.get(arguments.out.suffix if arguments.out else "", "jsonl")
+    suffix = arguments.out.suffix if arguments.out else ""
+    format_: Any = arguments.format or _FORMAT_OF_SUFFIX.get(suffix)
+    if format_ is None:
+        known = ", ".join(filter(None, _FORMAT_OF_SUFFIX))
+        raise ConfigurationError(
+            f"{arguments.out}: the suffix {suffix!r} tells no format to write; take one of {known}, or name the "
+            "format (--format)"
+        )
     if format_ == "html" and arguments.out is None:
         raise ConfigurationError("--format html: needs --out FILE, the page to write")
     if arguments.batch_size < 1:

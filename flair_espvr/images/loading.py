@@ -65,7 +65,7 @@ KEY_BYTES = 16
 """Length of a content key; two of a billion different pictures share one with a chance below 1e-20."""
 
 _LONGEST_NAME = 1000
-"""Characters beyond which a picture's name is cut in messages: data URLs hold whole pictures."""
+"""Characters beyond which a picture's name is cut in messages."""
 
 _SNIFFED_BYTES = 12
 """Of a file, enough to tell its format."""
@@ -256,6 +256,8 @@ def describe_source(source: ImageSource) -> str:
     if isinstance(source, Image.Image):
         return f"<{source.mode} picture of {source.width} x {source.height} pixels>"
     name = str(source)
+    if name[:5].lower() == "data:":  # a whole picture, which no terminal should show
+        return f"<data: address of {len(name):,} characters>"
     return name if len(name) <= _LONGEST_NAME else f"{name[:50]}... ({len(name):,} characters)"
 
 

@@ -15,8 +15,14 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.transforms.functional import pil_to_tensor
 from transformers import AutoImageProcessor, AutoModelForObjectDetection, AutoModelForZeroShotObjectDetection
 
-from flair_espvr.annotators import florence
-from flair_espvr.annotators.detectors import CLASS_FAMILIES, PROMPT_FAMILIES, load_detector, prompt_of
+from flair_espvr.annotators import detectors, florence
+from flair_espvr.annotators.detectors import (
+    CLASS_FAMILIES,
+    PROMPT_FAMILIES,
+    TransformersDetector,
+    load_detector,
+    prompt_of,
+)
 from flair_espvr.annotators.object_detector import found_objects
 from flair_espvr.commands import objects
 from flair_espvr.data import PictureObject, read_objects
@@ -319,6 +325,22 @@ def test_prompts_go_with_the_detector(tiny_detectors, pictures, tmp_path):
         with pytest.raises(ConfigurationError, match="give prompts"):
             command(pictures, "--detector", tiny_detectors["owlv2"], *prompts, "--out", out)
     assert not out.exists()
+
+
+def test_models_are_found_as_everywhere(monkeypatch, tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    found = []
+    monkeypatch.setattr(detectors, "find_model", lambda name, *, revision: found.append(name) or str(tmp_path))
+    monkeypatch.setattr(florence, "find_model", lambda name, *, revision: found.append(name) or str(tmp_path))
+    for load in (
+        lambda name: load_detector(name, prompts=None, revision=None, threshold=None),
+        TransformersDetector,
+        florence.Florence2,
+    ):
+        found.clear()
+        with pytest.raises(ConfigurationError, match="'bert'; supported are"):
+            load("package:detectors/model")
+        assert found[0] == "package:detectors/model"
 
 
 def test_a_model_of_another_family_is_refused(tmp_path):

@@ -529,3 +529,11 @@ def test_what_is_not_there(run: Run, model: Path, tmp_path: Path) -> None:
         run(tmp_path / "absent.txt")
     with pytest.raises(FileNotFoundError, match="no such model file"):
         run("--text", "kevin")
+
+
+def test_a_suffix_that_nobody_knows_is_an_error(run: Run, folder: Path, tmp_path: Path) -> None:
+    for name in ("out.json", "out.csv", "tagged.jsonl.gz"):
+        with pytest.raises(ConfigurationError, match=f"{name}: the suffix .* tells no format to write; take one of"):
+            run(folder / "posts.jsonl", "--out", tmp_path / name)
+    assert run(folder / "posts.jsonl", "--out", tmp_path / "out.json", "--format", "jsonl", "--quiet") == 3
+    assert len(written(tmp_path / "out.json")) == len(RECORDS)

@@ -97,9 +97,12 @@ def record_line(record: Mapping[str, Any]) -> bytes:
 
 
 def image_id_of(record: Mapping[str, Any], number: int) -> str:
-    """The id of a post's picture: its file name without suffix, else the post's id, else its number in the file."""
+    """The id of a post's picture: its file name without suffix, else the post's id, else its number in the file.
+
+    A `data:` address is a whole picture, and has no name.
+    """
     image = record.get("image")
-    return Path(image).stem if image else str(record.get("id", number))
+    return Path(image).stem if image and not image.startswith("data:") else str(record.get("id", number))
 
 
 def record_sentence(record: dict[str, Any], *, label_type: str, label_name_map: Mapping[str, str]) -> Sentence:
