@@ -7,12 +7,15 @@ Hooks that Flair calls by name have to stay where they are overridden: `_get_sta
 
 import inspect
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from flair.data import Sentence, Token, _iter_dataset
 from flair.embeddings import TransformerEmbeddings
+from flair.file_utils import Tqdm
 from flair.trainers import ModelTrainer
 from torch.utils.data import Dataset
+from tqdm import tqdm
 
 
 def iter_dataset(dataset: Dataset[Sentence] | None) -> Iterable[Sentence]:
@@ -25,6 +28,15 @@ def without_problem_characters(text: str) -> str:
     """What `Sentence` makes of a text before it splits it, which it does not keep and offsets have to be mapped by."""
     kept: str = Sentence._handle_problem_characters(text)
     return kept
+
+
+def hide_progress_bars() -> None:
+    """Show no bar of Flair's own from now on: they bear no name, and it has no switch for them."""
+
+    def hidden(*arguments: Any, **options: Any) -> tqdm:
+        return tqdm(*arguments, **{**options, "disable": True})
+
+    Tqdm.tqdm = staticmethod(hidden)
 
 
 def remove_metadata(sentence: Sentence, key: str) -> None:

@@ -8,6 +8,7 @@ import torch
 from flair.data import Corpus, Sentence, Token
 from flair.datasets import FlairDatapointDataset
 from flair.embeddings import HashEmbeddings, TokenEmbeddings, TransformerWordEmbeddings
+from flair.file_utils import Tqdm
 from flair.models import SequenceTagger
 from flair.nn import Classifier
 from flair.trainers import ModelTrainer
@@ -16,6 +17,7 @@ from flair.trainers.plugins import TrainerPlugin
 from flair_espvr.flair_compat import (
     current_grad_scaler,
     expand_with_context,
+    hide_progress_bars,
     iter_dataset,
     remove_metadata,
     without_problem_characters,
@@ -211,3 +213,16 @@ def test_the_order_of_hooks_and_files_in_a_training(
     trained = [event for event in watcher.events if event != "loss"]
     assert trained == [event for event in epoch * 2 if event != "loss"] + ["loop", "final-model.pt", "end"]
     assert watcher.events.index("loss") == 1
+
+
+def test_bars_of_flair_can_be_hidden(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(Tqdm, "tqdm", staticmethod(Tqdm.tqdm))  # to be put back
+    sentence = Sentence("Berlin")
+    sentence[0:1].add_label("ner", "LOC")
+    corpus = Corpus(FlairDatapointDataset([sentence]), sample_missing_splits=False)
+    corpus.make_label_dictionary("ner", add_unk=False)
+    assert "it/s" in capsys.readouterr().err
+    hide_progress_bars()
+    corpus.make_label_dictionary("ner", add_unk=False)
+    list(Tqdm.tqdm([1], disable=False))  # as its evaluations ask for
+    assert capsys.readouterr().err == ""

@@ -70,9 +70,10 @@ def add_runs_folder(parser: argparse.ArgumentParser) -> None:
 
 
 def quiet_flair() -> None:
-    """Keeps Flair's log lines off the terminal, where progress bars say enough; files of a run still get them."""
-    import flair  # noqa: F401 - sets its handlers up
+    """Keeps Flair's log lines and bars off the terminal, where ours say enough; files of a run still get the lines."""
+    from flair_espvr.flair_compat import hide_progress_bars  # Flair sets its handlers up when it is imported
 
+    hide_progress_bars()
     for handler in logging.getLogger("flair").handlers:
         handler.setLevel(logging.WARNING)
     # Flair 0.15.1's trainer makes its gradient scaler and autocast by names that torch has renamed.

@@ -158,7 +158,7 @@ def _tag_here(arguments: argparse.Namespace, format_: Any) -> "PostTagging":
     import flair
 
     from flair_espvr.models.loading import load_tagger, read_store, tagger_digest
-    from flair_espvr.tagging import PostTagging, write_tagged
+    from flair_espvr.tagging import PostTagging, count_posts, write_tagged
 
     keep_bad = arguments.bad_posts is not None
     with _flair_on_stderr() as log:
@@ -182,7 +182,9 @@ def _tag_here(arguments: argparse.Namespace, format_: Any) -> "PostTagging":
             made_by["min_score"] = arguments.min_score
         if arguments.images_below is not None:
             made_by["images_below"] = str(arguments.images_below.resolve())
-        write_tagged(tagging, arguments.out, format=format_, made_by=made_by, progress=not arguments.quiet)
+        progress = not arguments.quiet
+        total = count_posts(arguments.inputs) if progress and arguments.inputs else None
+        write_tagged(tagging, arguments.out, format=format_, made_by=made_by, progress=progress, total=total)
     warn_without_images(tagger, tagging.images > 0)
     for folder in folders:
         for path in sorted(folder.not_images):

@@ -11,7 +11,7 @@ from PIL import Image
 from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, metadata_or_none
 from flair_espvr.data.region import Region
 from flair_espvr.errors import BadImageError
-from flair_espvr.images.loading import ImageSource, load_image
+from flair_espvr.images.loading import ImageSource, describe_source, load_image
 from flair_espvr.report.entities import Mention, Piece, read_entities, split_text, text_and_offsets
 from flair_espvr.report.heat import heat_image
 
@@ -56,6 +56,7 @@ class Card:
         boxes: one for each entity with a region.
         gold_boxes: the gold regions, each with its entity.
         heats: one for each entity with a map.
+        image_name: what messages call the sentence's picture, or `None`.
         thumbnail: the picture, or `None`.
         image_problem: why the sentence's picture cannot be shown, or `None`.
     """
@@ -67,6 +68,7 @@ class Card:
     boxes: list[Box]
     gold_boxes: list[tuple[Mention, Region]]
     heats: list[Heat]
+    image_name: str | None
     thumbnail: Thumbnail | None
     image_problem: str | None
 
@@ -96,6 +98,7 @@ def make_card(sentence: Sentence, label_type: str, gold_label_type: str | None =
         boxes=_boxes(entities),
         gold_boxes=[(entity, region) for entity in entities for region in entity.gold_regions or ()],
         heats=[Heat(entity, _png(heat_image(entity.relevance))) for entity in entities if entity.relevance is not None],
+        image_name=None if source is None else describe_source(source),
         thumbnail=thumbnail,
         image_problem=problem,
     )

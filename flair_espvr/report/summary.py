@@ -17,7 +17,7 @@ class Summary:
     """Counts over the posts added so far.
 
     Attributes:
-        posts, pictures, unreadable: posts, those with their picture shown, and those whose picture could not be read.
+        posts, pictures: posts, and those with a picture, readable or not.
         most_entities: the largest entity number of any post.
         predicted, located, absent: entities by type, those of them with a region, and those that are said not to be in
             the picture.
@@ -28,7 +28,6 @@ class Summary:
 
     posts: int = 0
     pictures: int = 0
-    unreadable: int = 0
     most_entities: int = 0
     predicted: Counter[str] = field(default_factory=Counter)
     located: Counter[str] = field(default_factory=Counter)
@@ -38,13 +37,15 @@ class Summary:
     right: Counter[str] = field(default_factory=Counter)
     wrong: Counter[str] = field(default_factory=Counter)
     missed: Counter[str] = field(default_factory=Counter)
+    _unreadable: set[str] = field(default_factory=set)
     _colours: dict[str, int] = field(default_factory=dict)
 
     def add(self, card: Card) -> None:
         """Count one post."""
         self.posts += 1
-        self.pictures += card.thumbnail is not None
-        self.unreadable += card.image_problem is not None
+        self.pictures += card.image_name is not None
+        if card.image_name is not None and card.image_problem is not None:
+            self._unreadable.add(card.image_name)
         self.maps += len(card.heats)
         self.gold_boxes += len(card.gold_boxes)
         for entity in card.entities:
@@ -63,6 +64,11 @@ class Summary:
         found = {(e.start, e.end, e.type) for e in card.entities if e.outcome is Outcome.RIGHT}
         mistyped = {(e.start, e.end, gold_type) for e in card.entities for gold_type in e.gold_types}
         self.missed.update(gold_type for _, _, gold_type in mistyped - found)
+
+    @property
+    def unreadable(self) -> int:
+        """How many different pictures could not be read, as a command's report counts them."""
+        return len(self._unreadable)
 
     @property
     def types(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 from flair_espvr.tagging.batcher import DynamicBatcher
 from flair_espvr.tagging.pipeline import write_tagged
-from flair_espvr.tagging.sources import posts_from, single_post
+from flair_espvr.tagging.sources import count_posts, posts_from, single_post
 from flair_espvr.tagging.stream import PostTagging, tag_posts
 
-__all__ = ["DynamicBatcher", "PostTagging", "posts_from", "single_post", "tag_posts", "write_tagged"]
+__all__ = ["DynamicBatcher", "PostTagging", "count_posts", "posts_from", "single_post", "tag_posts", "write_tagged"]

@@ -20,7 +20,13 @@ Format = Literal["jsonl", "columns", "html"]
 
 
 def write_tagged(
-    tagging: PostTagging, out: Path | None, *, format: Format, made_by: Mapping[str, Any], progress: bool = True
+    tagging: PostTagging,
+    out: Path | None,
+    *,
+    format: Format,
+    made_by: Mapping[str, Any],
+    progress: bool = True,
+    total: int | None = None,
 ) -> None:
     """Tag the posts of a stream and write them.
 
@@ -33,6 +39,7 @@ def write_tagged(
         format: see `flair_espvr.tagging.outputs`; `"html"` is a page (`write_report`) and needs a file.
         made_by: JSON values that stand for all that the output depends on besides the posts: model, precision.
         progress: show a bar.
+        total: how many posts there are, for the bar; None where nobody knows.
 
     Raises:
         ConfigurationError: a page without a file, or the part that is there is of other posts or settings.
@@ -43,13 +50,13 @@ def write_tagged(
     if format == "html":
         if out is None:
             raise ConfigurationError("a page needs a file to be written to")
-        sentences = (sentence for window in _shown(tagging, progress) for sentence in window)
+        sentences = (sentence for window in _shown(tagging, progress, total) for sentence in window)
         write_report(sentences, out, label_type=label_type)
         return
     to_bytes = column_predictions if format == "columns" else jsonl_predictions
     if out is None or is_written_through(out):
         with nullcontext(sys.stdout.buffer) if out is None else open(out, "wb") as stream:
-            for window in _shown(tagging, progress):
+            for window in _shown(tagging, progress, total):
                 _pour(to_bytes(window, label_type=label_type), stream, out or "standard output")
         return
     with ResumableFile(out, {**made_by, "format": format}) as file:
@@ -58,16 +65,18 @@ def write_tagged(
                 f"{file.part}: the first {tagging.posts:,} posts are not those that the interrupted run tagged (their "
                 "texts, ids, captions or pictures' places differ); write to another file, or remove this one"
             )
-        for window in _shown(tagging, progress):
+        for window in _shown(tagging, progress, total):
             file.write(to_bytes(window, label_type=label_type), tagging.note())
         file.finish()
 
 
-def _shown(tagging: PostTagging, progress: bool) -> Iterator[list[Sentence]]:
-    with tqdm(desc="Tagging", initial=tagging.posts, unit="post", dynamic_ncols=True, disable=not progress) as bar:
+def _shown(tagging: PostTagging, progress: bool, total: int | None) -> Iterator[list[Sentence]]:
+    begun = tagging.posts + len(tagging.bad_posts)
+    with tqdm(desc="Tagging", total=total, initial=begun, unit="post", dynamic_ncols=True, disable=not progress) as bar:
         for window in tagging.windows():
             yield window
-            bar.update(len(window))
+            bar.update(tagging.posts + len(tagging.bad_posts) - begun)
+            begun = tagging.posts + len(tagging.bad_posts)
 
 
 def _pour(content: bytes, stream: BinaryIO, name: str | Path) -> None:

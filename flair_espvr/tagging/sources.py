@@ -10,7 +10,7 @@ from typing import Any, overload
 
 from flair_espvr.data.formats.contexts import read_contexts
 from flair_espvr.data.formats.detect import Format, post_files
-from flair_espvr.data.formats.parquet import SUFFIX, parsed_row, read_rows
+from flair_espvr.data.formats.parquet import SUFFIX, parsed_row, read_rows, row_count
 from flair_espvr.data.metadata import CAPTION
 from flair_espvr.data.post import BadPost, Context, Post
 from flair_espvr.data.post_folder import context_files, image_folder
@@ -61,6 +61,21 @@ class PostFile:
             if start.offset:
                 file.seek(start.offset)
             yield from self.parsed(file, start, kind, keep_bad=keep_bad)
+
+    def count(self) -> int | None:
+        """How many posts there are, malformed ones included; None for what can be read once only, as a pipe.
+
+        Raises:
+            OSError: the file cannot be opened.
+            PostFormatError: it is no Parquet, whatever its name says.
+        """
+        if not self.path.is_file():
+            return None
+        if self.path.suffix == SUFFIX:
+            return row_count(self.path)
+        with open(self.path, "rb") as file:
+            kind, lines = with_format(file, self.path)
+            return sum(1 for _ in raw_posts(lines, kind))
 
     def parsed(
         self, lines: Iterable[bytes], start: Place = START, kind: Format | None = None, *, keep_bad: bool = False
@@ -202,6 +217,20 @@ def post_files_from(
         found_below = below if given is None else images_below
         found += [PostFile(file, beside, known, named_below=below, found_below=found_below) for file in files]
     return found, folders
+
+
+def count_posts(inputs: Sequence[str]) -> int | None:
+    """How many posts there are in inputs, see `post_files_from`; None where one can be read once only, as a pipe.
+
+    Raises:
+        OSError: a file cannot be opened.
+        ConfigurationError: a folder has no posts.
+        PostFormatError: a file is no Parquet, whatever its name says.
+    """
+    paths = [STDIN if name == "-" else Path(name) for name in inputs]
+    files = [file for path in paths for file in (post_files(path) if path.is_dir() else [path])]
+    counts = [PostFile(file).count() for file in files]
+    return None if None in counts else sum(filter(None, counts))
 
 
 def folder_of(path: Path) -> Path:

@@ -11,6 +11,7 @@ from flair_espvr.errors import ConfigurationError, EspvrError
 from flair_espvr.io.packaged import resolve_packaged
 from flair_espvr.io.pretrained import find_model
 from flair_espvr.training.build import build_corpus, require_inputs
+from flair_espvr.training.oddities import warn_about
 from flair_espvr.training.recipes.recipe import Recipe
 from flair_espvr.training.recipes.recipe_file import load_recipe, read_content
 from flair_espvr.training.recipes.sections import (
@@ -68,7 +69,9 @@ def _open_corpus(recipe: Recipe) -> None:
     section = recipe.corpus
     if isinstance(section, TwitterCorpus) and section.folder is None:
         return  # fetched when it is first used
-    require_inputs(recipe, build_corpus(section))
+    corpus = build_corpus(section)
+    require_inputs(recipe, corpus)
+    warn_about(recipe, corpus)
 
 
 def _open_embeddings(section: EmbeddingsSection) -> None:

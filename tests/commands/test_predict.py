@@ -537,3 +537,31 @@ def test_a_suffix_that_nobody_knows_is_an_error(run: Run, folder: Path, tmp_path
             run(folder / "posts.jsonl", "--out", tmp_path / name)
     assert run(folder / "posts.jsonl", "--out", tmp_path / "out.json", "--format", "jsonl", "--quiet") == 3
     assert len(written(tmp_path / "out.json")) == len(RECORDS)
+
+
+def test_files_have_a_total_and_pipes_have_none(
+    run: Run, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many(folder / "more.jsonl", posts=300)
+    assert run(folder, "--batch-size", 4, "--out", tmp_path / "out.jsonl") == 3
+    bar = capsys.readouterr().err
+    assert "/305 [" in bar
+    assert "100%" in bar
+    with stdin(b'{"text": "kevin"}'):
+        assert run("-", "--out", tmp_path / "one.jsonl") == 0
+    assert "%" not in capsys.readouterr().err
+
+
+def test_a_page_counts_as_the_command_does(
+    run: Run, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = json.dumps({"text": "again", "image": "broken.png"})
+    with open(folder / "posts.jsonl", "a", encoding="utf-8") as file:
+        file.write(f"{record}\n")
+    assert run(folder / "posts.jsonl", "--out", tmp_path / "out.html") == 3
+    assert "6 posts, 5 with a picture" in (said := capsys.readouterr().err)
+    assert "2 pictures cannot be read" in said
+    page = html.parse(tmp_path / "out.html")
+    counts = {one.find("dt").text: one.find("dd").text for one in page.xpath("//dl[@class='counts']/div")}
+    assert counts["with picture"] == "5"
+    assert counts["pictures unreadable"] == "2"

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,15 @@ def test_a_run_keeps_everything_and_evaluates_as_seqeval_does(
     recipe_path: Path, corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", str(recipe_path), "--out", str(tmp_path / "runs"), "--seed", "2"]) == 0
+    console = [line.strip() for line in capsys.readouterr().err.replace("\r", "\n").split("\n") if line.strip()]
+    assert console[0] == (
+        "posts: 12 training, 4 development, 4 test posts; 0 pictures, 20 captions; types PER (20), LOC (10)"
+    )
+    assert [
+        line for line in console[1:] if not line.startswith("tiny, seed 2")
+    ] == []  # no bar of Flair's, without name
+    epochs = [line for line in console if re.search(r", epoch \d of 2: loss \d+\.\d{4}, dev F1 \d+\.\d$", line)]
+    assert len(epochs) == 2
     recipe = load_recipe(recipe_path)
     folder = RunFolder.of(tmp_path / "runs", "tiny", recipe, 2)
     assert load_recipe(folder.recipe) == recipe

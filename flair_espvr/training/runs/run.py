@@ -20,6 +20,7 @@ from flair_espvr.io.atomic import write_text
 from flair_espvr.models.capabilities import Calibratable
 from flair_espvr.training.build import build_corpus, build_regions, build_tagger
 from flair_espvr.training.multi_gpu import draw_differently, on_all_gpus, share_of_batch
+from flair_espvr.training.oddities import found, warn_about
 from flair_espvr.training.recipes import sections
 from flair_espvr.training.recipes.recipe import Recipe
 from flair_espvr.training.runs.charts import confusion_matrix, training_curves
@@ -68,9 +69,11 @@ def _make(recipe: Recipe, seed: int, folder: RunFolder, description: str) -> Non
         flair.set_seed(seed)
         regions = None if recipe.regions is None else build_regions(_with_store(recipe.regions, folder))
         tagger = build_tagger(recipe, corpus, regions)
+        if writes:
+            warn_about(recipe, corpus)
         draw_differently()
         identity = {"recipe": recipe.digest(), "seed": seed}
-        plugins = [ProgressBar(description)] if writes else []
+        plugins = [ProgressBar(description, opening=found(corpus, tagger.label_type))] if writes else []
         fit(tagger, corpus, recipe.training, folder.path, plugins=plugins, notes=identity)
         if not writes:
             return
