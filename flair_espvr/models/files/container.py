@@ -5,22 +5,22 @@ interpreted here, over the few operations that plain data and tensors need: noth
 """
 
 import pickletools
-import re
 import struct
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 
-_LOCAL, _END, _END64, _LOCATOR64 = b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
-_END_BYTES, _END64_BYTES, _LOCATOR64_BYTES = 22, 56, 20
+_END_BYTES, _END64_BYTES = 22, 98
+"""Of the records that end a zip: the short one alone, and behind the long one and its locator."""
+
+_LENGTHS = 26
+"""Where an entry's header has the lengths of its name and of what else stands between the header and its bytes."""
+
 _DESCRIPTOR_BYTES = 24
 """What may follow an entry's bytes: sizes and checksum once more."""
-
-_NAME = re.compile(r"[^/\x00]+/(data\.pkl|data/\d+|version|byteorder|\.\w+|\.data/serialization_id)", re.ASCII)
 
 _DTYPES = {
     "BFloat16Storage": torch.bfloat16,
@@ -46,6 +46,8 @@ _VALUES = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE"}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
+_CHUNK = 1 << 20
+
 
 class ContainerError(Exception):
     """The container is damaged, ambiguous, or holds more than plain data."""
@@ -60,10 +62,11 @@ def load_container(path: Path) -> Any:
 
     Raises:
         ContainerError: the file is anything else.
+        zipfile.BadZipFile: it is no zip, or damaged.
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        records = {name.partition("/")[2]: data for name, data in read_records(file).items()}
+        records = read_records(file)
     if "data.pkl" not in records or records.get("byteorder", b"little") != b"little":
         raise ContainerError("it is no file of torch, or one of a big-endian machine")
     return _Interpreter(records).value
@@ -72,60 +75,50 @@ def load_container(path: Path) -> Any:
 def read_records(file: BinaryIO) -> dict[str, bytearray]:
     """The entries of a zip that lie side by side from its first byte to its only directory, stored and undamaged.
 
+    Returns:
+        Their bytes by their names below the archive's one folder.
+
     Raises:
-        ContainerError: the archive has another shape, a foreign name, or bytes that contradict a checksum.
+        ContainerError: the archive has another shape.
+        zipfile.BadZipFile: it is none, or its bytes contradict a checksum.
     """
-    directory = _directory_offset(file)
+    begins = _directory(file)
+    records: dict[str, bytearray] = {}
     with zipfile.ZipFile(file) as archive:
         entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
-    names = [entry.filename for entry in entries]
-    if len({name.lower() for name in names}) < len(names) or len({name.partition("/")[0] for name in names}) != 1:
-        raise ContainerError("it holds a name twice, or several archives")
-    records, end = {}, 0
-    for entry, following in zip(entries, [*(entry.header_offset for entry in entries[1:]), directory], strict=True):
-        file.seek(entry.header_offset)
-        header = file.read(30)
-        if header[:4] != _LOCAL or not end <= entry.header_offset <= end + (_DESCRIPTOR_BYTES if end else 0):
-            raise ContainerError(f"{entry.filename!r:.60} in it does not begin where the entry before it ends")
-        name_bytes, extra_bytes = struct.unpack("<HH", header[26:])
-        if not _NAME.fullmatch(entry.orig_filename) or file.read(name_bytes) != entry.orig_filename.encode():
-            raise ContainerError(f"{entry.orig_filename!r:.60} in it is not a name that torch gives")
-        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size or entry.flag_bits & 1:
-            raise ContainerError(f"{entry.filename!r} in it is compressed")
-        start = entry.header_offset + 30 + name_bytes + extra_bytes
-        end = start + entry.file_size
-        if end > following:
-            raise ContainerError(f"{entry.filename!r} in it overlaps what follows")
-        data = bytearray(entry.file_size)
-        file.seek(start)
-        if file.readinto(data) != len(data) or zlib.crc32(data) != entry.CRC:  # type: ignore[attr-defined]
-            raise ContainerError(f"{entry.filename!r} in it is damaged: its checksum is another")
-        records[entry.filename] = data
-    if directory > end + _DESCRIPTOR_BYTES:
-        raise ContainerError("it holds bytes that no entry accounts for")
+        if archive.start_dir != begins or not entries or entries[0].header_offset != 0:
+            raise ContainerError("it holds something before its entries or between them and their directory")
+        for entry, end in zip(entries, [*(entry.header_offset for entry in entries[1:]), begins], strict=True):
+            file.seek(entry.header_offset + _LENGTHS)
+            name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))
+            spare = end - (file.tell() + name_bytes + extra_bytes + entry.file_size)
+            if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
+                raise ContainerError(f"{entry.filename!r:.60} in it is compressed")
+            if not 0 <= spare <= _DESCRIPTOR_BYTES:
+                raise ContainerError(f"{entry.filename!r:.60} in it does not end where what follows begins")
+            data = records[entry.orig_filename.partition("/")[2].lower()] = bytearray(entry.file_size)
+            left = memoryview(data)
+            with archive.open(entry) as content:  # its last byte is read only if the checksum is right
+                while count := content.readinto(left[:_CHUNK]):  # type: ignore[attr-defined]
+                    left = left[count:]
+    if len(records) < len(entries):
+        raise ContainerError("it holds a name twice")
     return records
 
 
-def _directory_offset(file: BinaryIO) -> int:
-    """Where the directory begins, which has to end at its record, and that at the end of the file."""
+def _directory(file: BinaryIO) -> int:
+    """Where the directory begins, by the record that ends the file."""
     size = file.seek(0, 2)
-    tail = min(size, _END_BYTES + _LOCATOR64_BYTES + _END64_BYTES)
-    file.seek(size - tail)
-    last = file.read(tail)
+    file.seek(-min(size, _END64_BYTES), 2)
+    last = file.read()
     end = last[-_END_BYTES:]
-    if len(end) < _END_BYTES or end[:4] != _END or end[20:] != b"\0\0":
+    if end[:4] != b"PK\5\6" or end[20:] != b"\0\0":
         raise ContainerError("it is no zip archive, or is cut off, or something follows the archive")
-    stop = size - _END_BYTES
-    length, offset = struct.unpack("<II", end[12:20])
-    if last[-_END_BYTES - _LOCATOR64_BYTES :][:4] == _LOCATOR64:
-        stop -= _LOCATOR64_BYTES + _END64_BYTES
-        (claimed,) = struct.unpack("<Q", last[-_END_BYTES - 12 :][:8])
-        if claimed != stop or last[:4] != _END64:
-            raise ContainerError("its directory's record is not where it should be")
-        length, offset = struct.unpack("<QQ", last[40:56])
-    if offset + length != stop:
-        raise ContainerError("its directory does not end at its record")
-    return offset
+    if last[-_END_BYTES - 20 : -_END_BYTES - 16] != b"PK\6\7":
+        return int.from_bytes(end[16:20], "little")
+    if last[:4] != b"PK\6\6" or int.from_bytes(last[-_END_BYTES - 12 : -_END_BYTES - 4], "little") != size - len(last):
+        raise ContainerError("its directory's record is not where it should be")
+    return int.from_bytes(last[48:56], "little")
 
 
 class _Interpreter:

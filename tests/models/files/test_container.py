@@ -141,6 +141,12 @@ def test_calls_that_torch_would_allow_are_refused(good: Path, value: Any) -> Non
         read_checkpoint(replaced(good, pickled))
 
 
+def test_tuples_in_tuples_as_a_name_are_refused_before_they_are_hashed(good: Path) -> None:
+    nested = b"\x80\x02}K\x01" + b"\x85" * 1_000_000 + b"K\x02s."  # torch's own reader ends the process
+    with pytest.raises(UnsafeModelError, match="name of a value"):
+        read_checkpoint(replaced(good, nested))
+
+
 def test_a_tensor_larger_than_its_bytes_is_refused(good: Path) -> None:
     torch.save({"format": "flair-espvr model", "format_version": 1, "x": torch.zeros(1).expand(10**6, 10**6)}, good)
     with pytest.raises(UnsafeModelError, match="larger than its bytes"):
