@@ -20,6 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", choices=("train", "dev", "test"), default="test", help="default: %(default)s")
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="pictures by image id")
+    parser.add_argument(
+        "--images-below",
+        type=Path,
+        metavar="FOLDER",
+        help="show no picture outside of FOLDER on a page, links followed (default: the folder of the posts; for "
+        "--images, anywhere)",
+    )
     parser.add_argument("--captions", type=Path, metavar="FILE", help="captions by image id")
     parser.add_argument(
         "--predictions",
@@ -47,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from flair_espvr.commands.device import chosen_device
     from flair_espvr.data.metadata import IMAGE
+    from flair_espvr.data.sentences import bound_images
     from flair_espvr.errors import ConfigurationError
     from flair_espvr.evaluation.evaluate import PREDICTED, evaluate, evaluation, put_predictions, read_tagged
     from flair_espvr.evaluation.predictions_file import write_predictions
@@ -80,6 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
         result = evaluate(tagger, posts, mini_batch_size=size, amp=amp, verbose=True, **gold)
     if arguments.out is not None and arguments.out.suffix in (".html", ".htm"):
         micro = result.lenient.micro
+        found = section.images if arguments.images_below is None and isinstance(section.images, Path) else None
+        bound_images(posts, arguments.images_below or corpus.data_folder, found_in=found)
         write_report(
             posts,
             arguments.out,

@@ -1,7 +1,8 @@
 """From a post in a column file to a labelled Flair sentence, and from a sentence to a post."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from flair.data import Sentence
 
@@ -9,6 +10,7 @@ from flair_espvr.data.bio import EntitySpan, bio_tags, invalid_positions, lenien
 from flair_espvr.data.formats.records import RecordError, record_sentence
 from flair_espvr.data.metadata import IMAGE, IMAGE_ID, INVALID_TAG, metadata_or_none
 from flair_espvr.data.post import Post
+from flair_espvr.images.loading import PathBelow
 from flair_espvr.io.lines import format_error
 
 
@@ -47,6 +49,20 @@ def _tagged_sentence(post: Post, label_type: str, names: Mapping[str, str]) -> S
         marks = {INVALID_TAG: True} if start in invalid else {}
         sentence[start:end].add_label(label_type, names.get(type_, type_), **marks)
     return sentence
+
+
+def bound_images(sentences: Iterable[Sentence], folder: Path, *, found_in: Path | None = None) -> None:
+    """Let the pictures that sentences name be read from now on only where they are below a folder.
+
+    Args:
+        sentences: Their metadata is changed.
+        folder: What pictures have to be below, links followed.
+        found_in: A folder of pictures whose own files are left as they are.
+    """
+    for sentence in sentences:
+        image = metadata_or_none(sentence, IMAGE)
+        if isinstance(image, str | Path) and (found_in is None or Path(image).parent != found_in):
+            sentence.add_metadata(IMAGE, PathBelow(str(image), folder))
 
 
 def sentence_post(sentence: Sentence, *, label_type: str = "ner") -> Post:

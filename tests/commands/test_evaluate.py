@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
+from PIL import Image
 
 from flair_espvr.commands.main import main
 
@@ -48,6 +49,24 @@ def test_anybodys_predictions_are_scored(tmp_path: Path, capsys: pytest.CaptureF
     assert ", test: right, wrong and missed" in text
     assert "Span-F1 50.00" in text
     assert "✗" in text
+
+
+def test_a_page_shows_no_picture_outside_of_the_folder_of_the_posts(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "private.png")
+    (tmp_path / "posts" / "images").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "posts" / "own.png")
+    (tmp_path / "posts" / "link.png").symlink_to(tmp_path / "private.png")
+    named = ["../private.png", str(tmp_path / "private.png"), "link.png", "own.png"]
+    gold, page = tmp_path / "posts" / "gold.jsonl", tmp_path / "page.html"
+    gold.write_text("\n".join(json.dumps({"text": "a", "image": name, "entities": []}) for name in named))
+
+    def shown(*options: str) -> int:
+        assert main(["evaluate", str(gold), "--predictions", str(gold), "--out", str(page), *options]) == 0
+        return page.read_text(encoding="utf-8").count("data:image/jpeg")
+
+    assert shown() == 1
+    assert "outside of the folder" in page.read_text(encoding="utf-8")
+    assert shown("--images-below", str(tmp_path)) == 4
 
 
 def test_posts_without_regions_have_no_grounding_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
