@@ -6,6 +6,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,9 +40,9 @@ def read_rows(path: str | Path, *, start: int = 0) -> Iterator[tuple[int, dict[s
     Raises:
         ConfigurationError: pyarrow is not installed.
         OSError: The file cannot be opened.
-        PostFormatError: It is no Parquet.
+        PostFormatError: It is no Parquet, or damaged.
     """
-    with _opened(path) as file:
+    with _opened(path) as file, _damage_explained(path):
         group, before = 0, 0
         while group < file.num_row_groups and before + file.metadata.row_group(group).num_rows <= start:
             before += file.metadata.row_group(group).num_rows
@@ -86,11 +87,19 @@ def parsed_row(number: int, row: Mapping[str, Any], *, source: str | Path, folde
 
 def _opened(path: str | Path) -> "ParquetFile":
     try:
-        from pyarrow import ArrowInvalid
         from pyarrow.parquet import ParquetFile
     except ModuleNotFoundError:
         raise ConfigurationError(f"{path}: reading Parquet needs pyarrow: pip install 'flair-espvr[ray]'") from None
-    try:
+    with _damage_explained(path):
         return ParquetFile(path)
-    except ArrowInvalid as error:
-        raise PostFormatError(f"{path}: expected a Parquet file ({error})") from None
+
+
+@contextmanager
+def _damage_explained(path: str | Path) -> Iterator[None]:
+    """Turns what pyarrow says of damaged bytes, in as many kinds of error as it has layers, into one."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the system's
+        raise PostFormatError(f"{path}: expected a Parquet file, and this is none or damaged ({error})") from error
