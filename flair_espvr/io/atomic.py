@@ -1,6 +1,7 @@
 """Atomic writes of files and folders: a kill or a full disk leaves the old content or the new, never half.
 
-One rule for outputs: a link is followed, what is replaced keeps its mode, and a device or a pipe is written through.
+One rule for outputs: a link is followed, what is replaced keeps its mode and, where root writes, its owner, and a
+device or a pipe is written through.
 """
 
 import glob
@@ -9,7 +10,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,8 +39,7 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, mode_of(path, otherwise=0o666))
-        os.replace(temporary, path)
+        put_in_place(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -61,9 +61,24 @@ def place_of(path: str | Path) -> Path:
     return Path(os.path.realpath(path) if os.path.islink(path) else path)
 
 
+def put_in_place(temporary: str | Path, path: Path) -> None:
+    """Renames a file to `path`; mode and owner of what it replaces become its own."""
+    if path.exists():
+        with suppress(OSError):  # only root may give files away
+            os.chown(temporary, path.stat().st_uid, path.stat().st_gid)
+    os.chmod(temporary, mode_of(path, otherwise=0o666))
+    os.replace(temporary, path)
+
+
 def mode_of(path: Path, *, otherwise: int) -> int:
-    """The permissions of a file or folder that is there, else `otherwise` without what the process's umask takes."""
-    return stat.S_IMODE(path.stat().st_mode) if path.exists() else otherwise & ~_umask()
+    """The permissions of a file or folder that is there, else `otherwise` without what the process's umask takes.
+
+    A file's set-user and set-group bits, which writing to it would clear too, are no permissions.
+    """
+    if not path.exists():
+        return otherwise & ~_umask()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    return mode if path.is_dir() else mode & 0o777
 
 
 @contextmanager

