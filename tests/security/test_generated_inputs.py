@@ -9,7 +9,7 @@ import json
 import random
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,10 @@ from PIL import Image
 from flair_espvr import ESPVRTagger
 from flair_espvr.data.formats.captions import read_captions
 from flair_espvr.data.formats.columns import read_posts
+from flair_espvr.data.formats.csv_posts import csv_as_json_lines
+from flair_espvr.data.formats.entity_regions import read_entity_regions
 from flair_espvr.data.formats.jsonl import read_jsonl_sentences
+from flair_espvr.data.formats.objects import read_objects
 from flair_espvr.errors import (
     BadImageError,
     ConfigurationError,
@@ -31,6 +34,7 @@ from flair_espvr.errors import (
 )
 from flair_espvr.images.loading import content_key, load_image
 from flair_espvr.images.store.region_store import RegionStore
+from flair_espvr.tagging.sources import PostFile
 from flair_espvr.training.recipes.recipe_file import load_recipe
 
 ODD_VALUES: list[Any] = [
@@ -169,6 +173,53 @@ def test_captions(outcomes: Any, tally: Any, tmp_path: Path, suffix: str) -> Non
 
     inputs = [*texts(CAPTION_PIECES, 150, seed=5), b"[" * 100_000, b'{"a":' * 5_000]
     tally(f"captions, {suffix}", "generated files", outcomes(read, inputs, PostFormatError))
+
+
+SIDE_FILES: dict[str, tuple[Callable[[Path], object], dict[str, Any]]] = {
+    "objects": (read_objects, {"image_id": "7", "objects": [{"label": "cup", "score": 0.9, "box": [0, 0.1, 0.5, 1]}]}),
+    "gold regions": (read_entity_regions, {"image_id": "7", "start": 0, "end": 2, "regions": [[0.1, 0.2, 0.5, 0.9]]}),
+}
+
+
+@pytest.mark.parametrize("kind", SIDE_FILES)
+def test_files_beside_posts(outcomes: Any, tally: Any, tmp_path: Path, kind: str) -> None:
+    reader, record = SIDE_FILES[kind]
+
+    def read(content: bytes) -> None:
+        (tmp_path / "side.jsonl").write_bytes(content)
+        reader(tmp_path / "side.jsonl")
+
+    choose = random.Random(12)
+    line = json.dumps(record).encode()
+    read(line)
+    inputs = [json.dumps(with_odd_value(record, choose)).encode() for _ in range(100)]
+    tally(f"{kind}, JSONL", "generated files", outcomes(read, [*inputs, *damaged(line, 50, seed=13)], PostFormatError))
+
+
+CSV_PIECES = ["text", "id", "image", "entities", ",", ",", "\n", '"', '"a, b"', "[]", '[{"start":0}]', "a\0", "\r", ";"]
+
+
+def test_csv_posts(outcomes: Any, tally: Any, tmp_path: Path) -> None:
+    def read(content: bytes) -> None:
+        (tmp_path / "posts.csv").write_bytes(content)
+        list(csv_as_json_lines(tmp_path / "posts.csv"))
+
+    inputs = [*texts(CSV_PIECES, 150, seed=14), *(b"id,text\n" + rows for rows in texts(CSV_PIECES, 150, seed=15))]
+    tally("posts, CSV", "generated files", outcomes(read, inputs, PostFormatError))
+
+
+def test_parquet_posts(outcomes: Any, tally: Any, tmp_path: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = {"text": [f"Kevin plays in {number}" for number in range(300)], "image": [{"bytes": b"x" * 9}] * 300}
+    parquet.write_table(arrow.table(table), tmp_path / "posts.parquet")
+    good = (tmp_path / "posts.parquet").read_bytes()
+
+    def read(content: bytes) -> None:
+        (tmp_path / "posts.parquet").write_bytes(content)
+        list(PostFile(tmp_path / "posts.parquet").posts())
+
+    read(good)
+    tally("posts, Parquet", "damaged files", outcomes(read, damaged(good, 150, seed=16), PostFormatError))
 
 
 RECIPE = {

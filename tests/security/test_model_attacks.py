@@ -328,6 +328,13 @@ def test_a_picture_squashed_to_a_square_beyond_all_memory(state: dict[str, Any],
         ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
 
 
+@pytest.mark.parametrize("store", ["\x1b]0;owned\x07", "\ud800", 5, ["store"]], ids=ascii)
+def test_stores_that_are_no_path(state: dict[str, Any], tmp_path: Path, refused: Any, store: object) -> None:
+    state["region_embeddings"]["store"] = store
+    with refused(MODEL, f"region store named `{store!a}`", UnsafeModelError, "no path"):
+        ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
+
+
 def test_a_backbone_beyond_all_memory(state: dict[str, Any], tmp_path: Path, refused: Any) -> None:
     state["region_embeddings"]["model_arguments"] = {"embed_dim": 12_288}
     tagger = ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))

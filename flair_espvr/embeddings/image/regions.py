@@ -273,7 +273,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         takes its place, with one warning.
 
         Raises:
-            ConfigurationError: the header is damaged or of a newer format.
+            ConfigurationError: the header is damaged or of a newer format, or the store is no path.
             RegionStoreError: the store holds features of another kind by now.
         """
         arguments = {name: value for name, value in params.items() if name not in ("__cls__", "header", "store")}
@@ -283,6 +283,8 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigurationError(f"the saved header of {embeddings.name} is damaged: {error}") from error
         if (store := params.get("store")) is not None:
+            if not isinstance(store, str) or not store.isprintable():  # control characters are for no terminal
+                raise ConfigurationError(f"the saved store of {embeddings.name} is no path: {store!r:.60}")
             try:
                 RegionStore(store)
             except RegionStoreError as error:
