@@ -82,6 +82,7 @@ setup(
         "safetensors>=0.4",
         "scikit-learn>=1.3",
         "scipy>=1.11",
+        "segtok>=1.5.11",  # splits texts into words for Flair, and for what does not wait for Flair
         "timm>=1.0.31",
         "torch>=2.6",
         "tqdm>=4.66",

@@ -24,12 +24,6 @@ def iter_dataset(dataset: Dataset[Sentence] | None) -> Iterable[Sentence]:
     return sentences
 
 
-def without_problem_characters(text: str) -> str:
-    """What `Sentence` makes of a text before it splits it, which it does not keep and offsets have to be mapped by."""
-    kept: str = Sentence._handle_problem_characters(text)
-    return kept
-
-
 def hide_progress_bars() -> None:
     """Show no bar of Flair's own from now on: they bear no name, and it has no switch for them."""
 

@@ -13,14 +13,16 @@ from flair.models import SequenceTagger
 from flair.nn import Classifier
 from flair.trainers import ModelTrainer
 from flair.trainers.plugins import TrainerPlugin
+from hypothesis import given
+from hypothesis import strategies as st
 
+from flair_espvr.data.words import readable_text, split_text
 from flair_espvr.flair_compat import (
     current_grad_scaler,
     expand_with_context,
     hide_progress_bars,
     iter_dataset,
     remove_metadata,
-    without_problem_characters,
 )
 
 
@@ -108,14 +110,14 @@ def test_a_data_set_is_read_in_order_as_single_sentences(posts: list[Sentence]) 
 def test_problem_characters_are_those_that_a_sentence_loses() -> None:
     texts = ["a\u200bb c\ufe0f", "\ufeffa", "one\u2028two", "caf\x82", "Kevin \U0001f600 plays"]
     for text in texts:
-        assert Sentence(text).to_original_text() == without_problem_characters(text)
+        assert Sentence(text).to_original_text() == readable_text(text)
 
 
 def test_problem_characters_are_dropped_or_replaced_one_by_one_and_never_doubled() -> None:
     characters = [chr(code) for code in [*range(0x3000), *range(0xF000, 0x10000), 0x1F600]]
-    cleaned = [without_problem_characters(character) for character in characters]
+    cleaned = [readable_text(character) for character in characters]
     assert max(map(len, cleaned)) == 1
-    assert without_problem_characters("".join(characters)) == "".join(cleaned)
+    assert readable_text("".join(characters)) == "".join(cleaned)
 
 
 def test_removed_metadata_is_as_if_it_had_never_been_there() -> None:
@@ -226,3 +228,18 @@ def test_bars_of_flair_can_be_hidden(monkeypatch: pytest.MonkeyPatch, capsys: py
     corpus.make_label_dictionary("ner", add_unk=False)
     list(Tqdm.tqdm([1], disable=False))  # as its evaluations ask for
     assert capsys.readouterr().err == ""
+
+
+@given(st.text(st.sampled_from("aB 1.,'-@#é☂️\u200b\ufe0f\u2028\u0080\u0081\u3000\n天")))
+def test_a_text_is_split_as_a_sentence_splits_it(text: str) -> None:
+    words = [(token.text, token.start_position, token.end_position) for token in Sentence(text)]
+    assert [tuple(word) for word in split_text(text)] == words
+
+
+def test_real_texts_are_split_as_a_sentence_splits_them() -> None:
+    for text in [
+        "I can't. We've been at Kevin's http://t.co/x?y=1 #NBA…",
+        "Mr. O'Neil isn't 3.5% \u0093here\u0094\n\nNow!",
+    ]:
+        words = [(token.text, token.start_position, token.end_position) for token in Sentence(text)]
+        assert [tuple(word) for word in split_text(text)] == words

@@ -1,6 +1,7 @@
 """The pictures that a command goes through, of a folder or of the posts of a corpus, and its report about them."""
 
 import argparse
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,10 +14,10 @@ def forms(command: str, out: str) -> str:
     name = f"flair-espvr {command}"
     lines = [
         (f"{name} FOLDER --out {out}", "all pictures in FOLDER and below; ids are file names"),
-        (f"{name} CORPUS --out {out}", "the pictures of the posts in CORPUS, a folder with"),
-        ("", "train, valid or dev, test and the folder images"),
-        (f"{name} CORPUS --images FOLDER --out {out}", "the same for pictures that lie elsewhere; CORPUS may"),
-        ("", "be a single file of posts"),
+        (f"{name} POSTS --out {out}", "the pictures of POSTS, one file of posts or a folder with"),
+        ("", "train, valid or dev, test: those that posts name, or"),
+        ("", "by image id in its folder images or beside the posts"),
+        (f"{name} POSTS --images FOLDER --out {out}", "the same, by image id in another folder"),
     ]
     return "forms:\n" + "\n".join(f"  {form:<62}  {meaning}".rstrip() for form, meaning in lines) + "\n"
 
@@ -72,7 +73,7 @@ def find_pictures(source: Path, images: Path | None) -> tuple[dict[str, Path], d
 
     Args:
         source: a folder of pictures, a folder of posts, or a file of posts.
-        images: where the pictures of posts are; None for their folder `images`.
+        images: where the pictures of posts are that name none; None for what a folder of posts brings along.
 
     Raises:
         ConfigurationError: there are no pictures, or no posts.
@@ -80,26 +81,52 @@ def find_pictures(source: Path, images: Path | None) -> tuple[dict[str, Path], d
     """
     from flair_espvr.errors import ConfigurationError
 
-    images = images or _images_of_corpus(source)
-    pictures, failures = _images_in(source) if images is None else _images_of_posts(source, images)
+    pictures, failures = pictures_of_posts(source, images) or ({}, {})
+    if not pictures and images is None and source.is_dir():
+        pictures, failures = _images_in(source)
     if not pictures:
         raise ConfigurationError(
             f"{images or source}: no pictures {'of these posts' if images else 'there, nor in the folders below'}. "
-            "Expected a folder of pictures, or posts and --images with the folder of their pictures"
+            "Expected a folder of pictures, or posts that name theirs or have them in a folder (--images)"
         )
     return pictures, failures
 
 
-def _images_of_corpus(folder: Path) -> Path | None:
-    """Where a folder of posts keeps its pictures; `None` for a folder of pictures alone."""
-    from flair_espvr.data.formats.detect import split_files
-    from flair_espvr.errors import ConfigurationError
+def pictures_of_posts(source: Path, images: Path | None) -> tuple[dict[str, Path], dict[str, str]] | None:
+    """What `find_pictures` gives for posts; None for a folder without posts.
 
-    images = folder / "images"
+    A post's picture is the one that it names or, where it names none or one that is not there, the one of its image id.
+
+    Raises:
+        ConfigurationError: a folder of pictures is named for a folder without posts, or is not there.
+        PostFormatError: the posts cannot be read.
+    """
+    from flair_espvr.data.formats.convert import read_any
+    from flair_espvr.data.formats.detect import split_files
+    from flair_espvr.data.post_folder import image_folder
+    from flair_espvr.errors import ConfigurationError
+    from flair_espvr.images.folder import ImageFolder
+
     try:
-        return images if images.is_dir() and split_files(folder) else None
+        files = [source] if source.is_file() else split_files(source)
     except ConfigurationError:
+        if images is not None:
+            raise
         return None
+    folder = ImageFolder(images or image_folder(files[0].parent))
+    pictures: dict[str, Path] = {}
+    failures: dict[str, str] = {}
+    for post in (post for file in files for post in read_any(file)):
+        if not post.image_id or post.image_id in pictures:
+            continue
+        named = Path(post.image) if isinstance(post.image, str) and os.path.isfile(post.image) else None
+        found = named or folder.find(post.image_id)
+        if found is not None:
+            pictures[post.image_id] = found
+            failures.pop(post.image_id, None)
+        elif post.image is not None or post.record is None:
+            failures[post.image_id] = f"no such picture in {folder.folder}"
+    return pictures, failures
 
 
 def _images_in(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
@@ -113,17 +140,3 @@ def _images_in(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
         else:
             pictures[path.stem] = path
     return pictures, failures
-
-
-def _images_of_posts(corpus: Path, images: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    from flair_espvr.data.formats.convert import read_any
-    from flair_espvr.data.formats.detect import split_files
-    from flair_espvr.images.folder import ImageFolder
-
-    folder = ImageFolder(images)
-    files = [corpus] if corpus.is_file() else split_files(corpus)
-    image_ids = dict.fromkeys(post.image_id for file in files for post in read_any(file) if post.image_id)
-    found = {image_id: folder.find(image_id) for image_id in image_ids}
-    pictures = {image_id: path for image_id, path in found.items() if path is not None}
-    missing = [image_id for image_id, path in found.items() if path is None]
-    return pictures, dict.fromkeys(missing, f"no such picture in {images}")

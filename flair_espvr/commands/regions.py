@@ -10,6 +10,7 @@ from flair_espvr.commands import FOUND_BAD
 from flair_espvr.commands.bad_images import add_bad_list_argument, report_bad_images
 from flair_espvr.commands.cluster import add_cluster
 from flair_espvr.commands.device import chosen_device
+from flair_espvr.commands.pictures import pictures_of_posts
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +22,8 @@ HELP = "compute the picture regions of a whole corpus, once"
 _EPILOG = """\
 forms:
   flair-espvr regions FOLDER --store STORE      compute what is missing from STORE for all pictures below FOLDER
+  flair-espvr regions POSTS --store STORE       the same for the pictures of POSTS, one file of posts or a folder with
+                                                train, valid or dev, test; --images FOLDER has them by image id
   flair-espvr regions merge STORE STORE...      add all other stores to the first
   flair-espvr regions verify STORE...           read every value and say which are damaged
   flair-espvr regions info STORE...             what a store holds, as JSON
@@ -40,7 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
     parser.add_argument(
-        "operands", nargs="+", metavar="FOLDER", help="a corpus or any folder with pictures below it; or see the forms"
+        "operands", nargs="+", metavar="FOLDER_OR_POSTS", help="a folder of pictures, or posts; or see the forms"
+    )
+    parser.add_argument(
+        "--images", type=Path, metavar="FOLDER", help="the pictures of posts that name none, by image id"
     )
     parser.add_argument("--store", type=Path, help="folder of the region store, made if there is none")
     parser.add_argument("--backbone", metavar="NAME", help="timm model (default: the paper's Swin-Large at 384 px)")
@@ -97,10 +103,12 @@ def _extract(arguments: argparse.Namespace) -> int:
     from flair_espvr.images.bad_images import BadImages
 
     if len(arguments.operands) != 1 or arguments.store is None:
-        raise ConfigurationError("expected one folder and --store; see `flair-espvr regions --help` for other forms")
-    folder = Path(arguments.operands[0])
-    if not folder.is_dir():
-        raise ConfigurationError(f"{folder}: no such folder")
+        raise ConfigurationError(
+            "expected one folder, or posts, and --store; see `flair-espvr regions --help` for other forms"
+        )
+    source = Path(arguments.operands[0])
+    if not source.exists():
+        raise ConfigurationError(f"{source}: no such folder or file of posts")
     if arguments.workers < 0 or arguments.batch_size < 1:
         raise ConfigurationError("--workers should be 0 or more, and --batch-size 1 or more")
 
@@ -109,9 +117,13 @@ def _extract(arguments: argparse.Namespace) -> int:
     from flair_espvr.images.folder import find_images
 
     device = chosen_device(arguments.device) if arguments.ray is None else _device_there(arguments)
-    pictures = find_images(folder)
+    of_posts, missing = pictures_of_posts(source, arguments.images) or ({}, {})
+    pictures = list(of_posts.values())
+    if not pictures and source.is_dir() and arguments.images is None:
+        pictures, missing = find_images(source), {}
     if not pictures:
-        raise ConfigurationError(f"{folder}: no pictures there, nor in the folders below")
+        of_which = "of these posts" if arguments.images else "there, nor in the folders below"
+        raise ConfigurationError(f"{arguments.images or source}: no pictures {of_which}")
     job = ExtractionJob(
         pictures,
         arguments.store,
@@ -124,12 +136,13 @@ def _extract(arguments: argparse.Namespace) -> int:
         shard=arguments.shard,
     )
     done = job.run() if arguments.ray is None else _extract_on_cluster(job, arguments)
-    report_bad_images(BadImages(done.bad), arguments.bad_list)
+    bad = {**done.bad, **missing}
+    report_bad_images(BadImages(bad), arguments.bad_list)
     print(
         f"{arguments.store}: {done.total:,} pictures. Added {done.added:,}, there before {done.present:,}, "
-        f"copies {done.copies:,}, of other shards {done.other_shards:,}, bad {len(done.bad):,}."
+        f"copies {done.copies:,}, of other shards {done.other_shards:,}, bad {len(bad):,}."
     )
-    return FOUND_BAD if done.bad else 0
+    return FOUND_BAD if bad else 0
 
 
 def _device_there(arguments: argparse.Namespace) -> "torch.device":

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from flair_espvr.data.corpora import POSTS, MultimodalCorpus, SplitSummary
     from flair_espvr.data.formats.captions import read_captions
     from flair_espvr.data.formats.columns import read_posts, write_posts
-    from flair_espvr.data.formats.jsonl import read_jsonl_posts, read_jsonl_sentences, write_jsonl_posts
+    from flair_espvr.data.formats.jsonl import read_jsonl_posts
+    from flair_espvr.data.formats.jsonl_sentences import read_jsonl_sentences, write_jsonl_posts
     from flair_espvr.data.formats.objects import read_objects
     from flair_espvr.data.gmner import TWITTER_GMNER
     from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ERROR, IMAGE_ID, OBJECTS, metadata_or_none
@@ -38,10 +39,10 @@ _HOMES = {
     "metadata_or_none": "metadata",
     "read_captions": "formats.captions",
     "read_jsonl_posts": "formats.jsonl",
-    "read_jsonl_sentences": "formats.jsonl",
+    "read_jsonl_sentences": "formats.jsonl_sentences",
     "read_objects": "formats.objects",
     "read_posts": "formats.columns",
-    "write_jsonl_posts": "formats.jsonl",
+    "write_jsonl_posts": "formats.jsonl_sentences",
     "write_posts": "formats.columns",
 }
 

@@ -1,11 +1,12 @@
-"""What is wrong between and inside the splits of a corpus: leakage, duplicates, contradicting labels, invalid tags."""
+"""What is wrong between and inside the splits of a corpus: leakage, duplicates, label noise, and what is missing."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from flair_espvr.data.bio import invalid_positions, lenient_entities
+from flair_espvr.data.encoder_fit import MANY, EncoderFit, EncoderTokenizer, sum_of
 from flair_espvr.data.post import Post
 
 SHOWN_EXAMPLES = 5
@@ -33,6 +34,13 @@ class HygieneReport:
 
     Attributes:
         posts: posts per split.
+        pictures: posts with a picture per split; empty where nobody has looked.
+        types: entities by type and split, in order of frequency.
+        longest: words of the longest post, and its place.
+        fit: what the encoder makes of all posts; None where none was named.
+        missing_pictures: posts whose picture is not there, though they name one or others of their ids have one.
+        unseen_types: types that the first split does not have, of which nothing can be learned there.
+        long_posts: posts that are longer than the encoder reads.
         shared_image_ids: the same image id in several splits.
         shared_texts: the same text in several splits.
         repeated_texts: the same text again in one split, whatever its picture.
@@ -41,6 +49,13 @@ class HygieneReport:
     """
 
     posts: dict[str, int]
+    pictures: dict[str, int]
+    types: dict[str, dict[str, int]]
+    longest: tuple[int, Place] | None
+    fit: EncoderFit | None
+    missing_pictures: list[Place]
+    unseen_types: list[str]
+    long_posts: list[Place]
     shared_image_ids: list[Group]
     shared_texts: list[Group]
     repeated_texts: list[Group]
@@ -50,63 +65,150 @@ class HygieneReport:
     @property
     def clean(self) -> bool:
         """Whether nothing was found."""
-        return not any(found for _, found in self._findings())
+        hardly_known = self.fit is not None and self.fit.unknown_share >= MANY
+        return not hardly_known and not any(found for _, found in self._findings())
 
     def __str__(self) -> str:
+        return self.to_text(SHOWN_EXAMPLES)
+
+    def to_text(self, examples: int | None) -> str:
+        """The report, with so many examples of each finding, or with all."""
         lines = [", ".join(f"{split}: {count} posts" for split, count in self.posts.items())]
+        if self.pictures:
+            lines.append(f"posts with a picture: {', '.join(f'{split} {n}' for split, n in self.pictures.items())}")
+        for type_, counts in self.types.items():
+            lines.append(f"entities of type {type_}: {', '.join(f'{split} {n}' for split, n in counts.items())}")
+        if self.longest is not None:
+            lines.append(f"longest post: {self.longest[0]} words, {self.longest[1]}")
+        if self.fit is not None:
+            lines.append(f"words unknown to the encoder: {self.fit.unknown} of {self.fit.words}")
+            lines += [f"    {problem}" for problem in self.fit.problems()]
         for title, found in self._findings():
             lines.append(f"{title}: {len(found)}")
-            lines += [f"    {' = '.join(map(str, group))}" for group in found[:SHOWN_EXAMPLES]]
-            if len(found) > SHOWN_EXAMPLES:
-                lines.append(f"    and {len(found) - SHOWN_EXAMPLES} more")
+            lines += [f"    {example}" for example in found[:examples]]
+            if examples is not None and len(found) > examples:
+                lines.append(f"    and {len(found) - examples} more (--all shows them)")
         counts = Counter(place.split for place in self.invalid_tags)
         per_split = ", ".join(f"{split} {counts[split]}" for split in self.posts if counts[split])
         if per_split:
             lines.append(f"invalid tags by split: {per_split}")
         return "\n".join(lines)
 
-    def _findings(self) -> list[tuple[str, Sequence[Group]]]:
-        return [
-            ("image ids in several splits", self.shared_image_ids),
-            ("texts in several splits", self.shared_texts),
-            ("texts repeated in one split", self.repeated_texts),
-            ("texts with contradicting labels", self.contradicting_labels),
-            ("invalid I- tags", [(place,) for place in self.invalid_tags]),
-        ]
+    def _findings(self) -> list[tuple[str, Sequence[str]]]:
+        found: dict[str, Sequence[Group]] = {
+            "image ids in several splits": self.shared_image_ids,
+            "texts in several splits": self.shared_texts,
+            "texts repeated in one split": self.repeated_texts,
+            "texts with contradicting labels": self.contradicting_labels,
+            "invalid I- tags": [(place,) for place in self.invalid_tags],
+        }
+        if self.pictures:
+            found["pictures that are not there"] = [(place,) for place in self.missing_pictures]
+        if self.fit is not None:
+            found["posts longer than the encoder reads"] = [(place,) for place in self.long_posts]
+        shown = [(title, [" = ".join(map(str, group)) for group in groups]) for title, groups in found.items()]
+        if len(self.posts) > 1:
+            shown.append((f"types that {next(iter(self.posts))} does not have", self.unseen_types))
+        return shown
 
 
-def check_splits(splits: Mapping[str, Iterable[Post]]) -> HygieneReport:
-    """Look for leakage between splits and for label noise inside them.
+def check_splits(
+    splits: Mapping[str, Iterable[Post]],
+    *,
+    has_picture: Callable[[Post], bool] | None = None,
+    tokenizer: EncoderTokenizer | None = None,
+) -> HygieneReport:
+    """Look for leakage between splits, for label noise inside them, and for what is not there.
 
     Two texts are the same when their words are, apart from case and links: a retweet has a link of its own.
 
     Args:
         splits: the posts of each split, by its name; read once.
+        has_picture: whether a post's picture is there; None to look for none.
+        tokenizer: of the encoder that is to read the posts; None for none.
     """
-    counts: dict[str, int] = {}
-    by_image: defaultdict[str, list[Place]] = defaultdict(list)
-    by_text: defaultdict[tuple[str, ...], list[Place]] = defaultdict(list)
-    labels: defaultdict[tuple[str, ...], set[Labels]] = defaultdict(set)
-    invalid: list[Place] = []
+    seen = _Seen(has_picture, tokenizer)
     for split, posts in splits.items():
-        counts[split] = 0
+        seen.posts[split] = 0
         for post in posts:
-            counts[split] += 1
-            place = Place(split, post.line, post.image_id)
-            if post.image_id is not None:
-                by_image[post.image_id].append(place)
-            if text := _comparable(post.tokens or ()):
-                by_text[text].append(place)
-                labels[text].add(_labels(post))
-            invalid += [place] * len(invalid_positions(post.tags or ()))
-    return HygieneReport(
-        posts=counts,
-        shared_image_ids=_across_splits(by_image.values()),
-        shared_texts=_across_splits(by_text.values()),
-        repeated_texts=_inside_splits(by_text.values()),
-        contradicting_labels=[tuple(by_text[text]) for text, found in labels.items() if len(found) > 1],
-        invalid_tags=invalid,
-    )
+            seen.add(split, post)
+    return seen.report()
+
+
+class _Seen:
+    """What has been seen of the posts so far."""
+
+    def __init__(self, has_picture: Callable[[Post], bool] | None, tokenizer: EncoderTokenizer | None) -> None:
+        self._has_picture = has_picture
+        self._tokenizer = tokenizer
+        self._fits: list[EncoderFit] = []
+        self._by_image: defaultdict[str, list[Place]] = defaultdict(list)
+        self._by_text: defaultdict[tuple[str, ...], list[Place]] = defaultdict(list)
+        self._labels: defaultdict[tuple[str, ...], set[Labels]] = defaultdict(set)
+        self._invalid: list[Place] = []
+        self._long: list[Place] = []
+        self._unnamed: list[Place] = []
+        self._missing: list[Place] = []
+        self._pictures: Counter[str] = Counter()
+        self._types: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._longest: tuple[int, Place] | None = None
+        self.posts: dict[str, int] = {}
+
+    def add(self, split: str, post: Post) -> None:
+        """Look at one more post."""
+        self.posts[split] += 1
+        words, tags = post.tokens or (), post.tags or ()
+        place = Place(split, post.line, post.image_id)
+        if post.image_id is not None and _has_name(post):
+            self._by_image[post.image_id].append(place)
+        if text := _comparable(words):
+            self._by_text[text].append(place)
+            self._labels[text].add(_labels(post))
+        self._invalid += [place] * len(invalid_positions(tags))
+        self._types[split].update(entity.type for entity in lenient_entities(tags))
+        if words and (self._longest is None or len(words) > self._longest[0]):
+            self._longest = (len(words), place)
+        if self._has_picture is not None:
+            if self._has_picture(post):
+                self._pictures[split] += 1
+            else:
+                (self._missing if post.image is not None else self._unnamed).append(place)
+        if self._tokenizer is not None:
+            self._fits.append(self._tokenizer.fit([words]))
+            self._long += [place] * self._fits[-1].longer
+
+    def report(self) -> HygieneReport:
+        """All that was found."""
+        first, *others = self.posts
+        types = sum(self._types.values(), Counter[str]())
+        # Posts that name no picture, as in columns, lack one only where others have one.
+        unnamed = self._unnamed if self._pictures else []
+        return HygieneReport(
+            posts=self.posts,
+            pictures={split: self._pictures[split] for split in self.posts if self._pictures or self._missing},
+            types={
+                type_: {split: self._types[split][type_] for split in self.posts} for type_, _ in types.most_common()
+            },
+            longest=self._longest,
+            fit=None if self._tokenizer is None else sum_of(self._fits, self._tokenizer.limit),
+            missing_pictures=sorted([*self._missing, *unnamed], key=lambda place: list(self.posts).index(place.split)),
+            unseen_types=[
+                f"{type_} ({', '.join(f'{split} {self._types[split][type_]}' for split in others)})"
+                for type_ in types
+                if type_ not in self._types[first]
+            ],
+            long_posts=self._long,
+            shared_image_ids=_across_splits(self._by_image.values()),
+            shared_texts=_across_splits(self._by_text.values()),
+            repeated_texts=_inside_splits(self._by_text.values()),
+            contradicting_labels=[tuple(self._by_text[text]) for text, found in self._labels.items() if len(found) > 1],
+            invalid_tags=self._invalid,
+        )
+
+
+def _has_name(post: Post) -> bool:
+    """Whether its image id is more than its number in its file."""
+    return post.record is None or bool(post.record.get("image") or "id" in post.record)
 
 
 def _comparable(words: Iterable[str]) -> tuple[str, ...]:

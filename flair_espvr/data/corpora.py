@@ -13,7 +13,7 @@ from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.data.formats.contexts import read_contexts
 from flair_espvr.data.formats.detect import CORPUS_FILES, JSONL_FILES
 from flair_espvr.data.formats.entity_regions import REGION_FILE, add_regions, read_entity_regions
-from flair_espvr.data.formats.jsonl import read_jsonl_sentences
+from flair_espvr.data.formats.jsonl_sentences import read_jsonl_sentences
 from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, INVALID_TAG, KNOWLEDGE, OBJECTS, OCR, TAGS
 from flair_espvr.data.post import Context
 from flair_espvr.data.post_folder import context_files, image_folder

@@ -57,6 +57,13 @@ class EncoderFit:
         return found
 
 
+def sum_of(fits: Iterable[EncoderFit], limit: int | None) -> EncoderFit:
+    """What became of the posts of all of them."""
+    counts = [(fit.words, fit.unknown, fit.posts, fit.longer) for fit in fits] or [(0, 0, 0, 0)]
+    words, unknown, posts, longer = map(sum, zip(*counts, strict=True))
+    return EncoderFit(words, unknown, posts, longer, limit)
+
+
 @dataclass(frozen=True)
 class EncoderTokenizer:
     """A tokenizer without torch.

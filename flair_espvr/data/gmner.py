@@ -8,6 +8,7 @@ twice; neither type nor place in the text is in the XML.
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,9 +16,9 @@ from flair.data import Sentence
 
 from flair_espvr.data.corpora import MultimodalCorpus, Place
 from flair_espvr.data.formats.columns import read_posts
+from flair_espvr.data.formats.labelled import LabelledPost, labelled_post
 from flair_espvr.data.metadata import IMAGE_ID, REGIONS, metadata_or_none
 from flair_espvr.data.region import Region
-from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import ConfigurationError, PostFormatError
 from flair_espvr.io.download import sha256_of
 
@@ -81,7 +82,7 @@ class TWITTER_GMNER(MultimodalCorpus):  # noqa: N801  # Flair names corpora so
             self.edition = "2.0 (Yu et al., ACL 2023)" if digest == DEV_SHA256 else f"other, dev.txt {digest[:12]}"
 
 
-def read_gmner_sentences(path: str | Path, *, label_type: str = "ner") -> Iterator[Sentence]:
+def read_gmner_posts(path: str | Path) -> Iterator[LabelledPost]:
     """The grounded posts of one file `txt/<split>.txt`, with the boxes of the folder `xml` beside `txt`.
 
     Raises:
@@ -89,9 +90,15 @@ def read_gmner_sentences(path: str | Path, *, label_type: str = "ner") -> Iterat
         ConfigurationError: there is no such folder.
         PostFormatError: a file does not follow its format.
     """
-    sentences = [post_sentence(post, label_type=label_type) for post in read_posts(path)]
-    ground(sentences, Path(path).parent.parent / BOXES, label_type=label_type)
-    yield from sentences
+    boxes = _checked(Path(path).parent.parent / BOXES)
+    for post in map(labelled_post, read_posts(path)):
+        regions = _read_boxes(boxes, post.post.image_id)
+        names = [_name(post.words[one.start : one.end]) for one in post.entities]
+        entities = [
+            one._replace(metadata={REGIONS: tuple(regions.get(name, ()))})
+            for one, name in zip(post.entities, names, strict=True)
+        ]
+        yield replace(post, entities=entities)
 
 
 def ground(sentences: Iterable[Sentence], boxes: Path, *, label_type: str) -> None:
@@ -106,12 +113,10 @@ def ground(sentences: Iterable[Sentence], boxes: Path, *, label_type: str) -> No
         ConfigurationError: there is no such folder.
         PostFormatError: a file is not Pascal VOC.
     """
-    if not boxes.is_dir():
-        raise ConfigurationError(f"{boxes}: expected the folder with an <image id>.xml for each post that has boxes")
+    _checked(boxes)
     counts: Counter[str] = Counter()
     for sentence in sentences:
-        path = boxes / f"{metadata_or_none(sentence, IMAGE_ID)}.xml"
-        regions = read_voc_regions(path) if path.is_file() else {}
+        regions = _read_boxes(boxes, metadata_or_none(sentence, IMAGE_ID))
         counts["posts with boxes"] += bool(regions)
         for span in sentence.get_spans(label_type):
             found = regions.get(_name(token.text for token in span), ())
@@ -146,6 +151,17 @@ def read_voc_regions(path: str | Path) -> dict[str, list[Region]]:
     except (ElementTree.ParseError, ValueError) as error:
         raise PostFormatError(f"{path}: expected Pascal VOC with size and boxes in pixels ({error})") from None
     return dict(regions)
+
+
+def _checked(boxes: Path) -> Path:
+    if not boxes.is_dir():
+        raise ConfigurationError(f"{boxes}: expected the folder with an <image id>.xml for each post that has boxes")
+    return boxes
+
+
+def _read_boxes(boxes: Path, image_id: str | None) -> dict[str, list[Region]]:
+    path = boxes / f"{image_id}.xml"
+    return read_voc_regions(path) if path.is_file() else {}
 
 
 def _name(words: Iterable[str]) -> str:

@@ -1,8 +1,9 @@
 """What a sentence carries besides its words: Flair metadata under these keys, every one optional."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flair.data import Sentence
+if TYPE_CHECKING:
+    from flair.data import Sentence
 
 IMAGE = "image"
 """The post's picture, an `ImageSource`: a path, a file's bytes, an opened picture or its pixels. Flair's convention."""
@@ -54,6 +55,6 @@ IMAGE_ERROR = "image_error"
 """Why the post's picture was not used, as `str`: a tagger that looks at pictures leaves it where one cannot be read."""
 
 
-def metadata_or_none(sentence: Sentence, key: str) -> Any:
+def metadata_or_none(sentence: "Sentence", key: str) -> Any:
     """The sentence's metadata under `key`, or `None`: Flair's own `get_metadata` raises a bare `KeyError`."""
     return sentence.get_metadata(key) if sentence.has_metadata(key) else None

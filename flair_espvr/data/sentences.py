@@ -7,7 +7,8 @@ from pathlib import Path
 from flair.data import Sentence
 
 from flair_espvr.data.bio import EntitySpan, bio_tags, invalid_positions, lenient_entities
-from flair_espvr.data.formats.records import RecordError, record_sentence
+from flair_espvr.data.formats.record_sentences import record_sentence
+from flair_espvr.data.formats.records import RecordError
 from flair_espvr.data.metadata import IMAGE, IMAGE_ID, INVALID_TAG, metadata_or_none
 from flair_espvr.data.post import Post
 from flair_espvr.images.loading import PathBelow

@@ -11,7 +11,7 @@ from flair.data import Sentence
 from flair.nn import Classifier
 
 from flair_espvr.data.bio import EntitySpan
-from flair_espvr.data.formats.jsonl import read_jsonl_sentences
+from flair_espvr.data.formats.jsonl_sentences import read_jsonl_sentences
 from flair_espvr.data.sentences import sentence_entities
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.evaluation.grounding import GroundingScores, score_grounded_sentences

@@ -7,7 +7,8 @@ from typing import Any
 from flair.data import Sentence
 
 from flair_espvr.data.formats.columns import write_posts
-from flair_espvr.data.formats.records import record_line, sentence_record
+from flair_espvr.data.formats.record_sentences import sentence_record
+from flair_espvr.data.formats.records import record_line
 from flair_espvr.data.metadata import REGION
 from flair_espvr.data.sentences import sentence_post
 

@@ -10,7 +10,7 @@ from benchmarks.blind_places import best_constant_box, best_rectangle, blind_sco
 from benchmarks.grounded import CONFIGURATIONS, columns, gold_of, grounded_corpus, main, measure, table, truth_table
 from benchmarks.grounded_posts import with_other_pictures, without_regions
 from benchmarks.head_alone import HeadAlone
-from flair_espvr.data.formats.jsonl import read_jsonl_sentences
+from flair_espvr.data.formats.jsonl_sentences import read_jsonl_sentences
 from flair_espvr.data.metadata import IMAGE, REGIONS
 from flair_espvr.data.region import Region
 from flair_espvr.evaluation.grounding import GoldEntity

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from flair_espvr import MINILM_L6
 from flair_espvr.commands import check, convert
 from flair_espvr.errors import ConfigurationError
 
@@ -88,3 +89,19 @@ def test_check_tells_clean_from_leaking(columns, tmp_path, capsys):
 def test_check_needs_files_of_posts(tmp_path):
     with pytest.raises(ConfigurationError, match=r"train\.txt"):
         run(check, tmp_path)
+
+
+def test_check_looks_for_pictures_and_at_what_an_encoder_makes_of_posts(tmp_path, capsys):
+    words = " ".join(["one"] * 600)
+    records = [{"text": words, "image": "no.png"}, *({"text": f"天 {n}", "image": f"{n}.png"} for n in range(7))]
+    (tmp_path / "posts.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    (tmp_path / "3.png").write_bytes(b"")
+    assert run(check, tmp_path / "posts.jsonl", "--encoder", MINILM_L6) == 3
+    report = capsys.readouterr().out
+    assert "posts with a picture: posts.jsonl 1\n" in report
+    assert "longest post: 600 words, posts.jsonl line 1 (no)\n" in report
+    assert "pictures that are not there: 7\n    posts.jsonl line 1 (no)\n" in report
+    assert "posts longer than the encoder reads: 1\n    posts.jsonl line 1 (no)" in report
+    assert "and 2 more (--all shows them)" in report
+    assert run(check, tmp_path / "posts.jsonl", "--all") == 3
+    assert "more" not in capsys.readouterr().out

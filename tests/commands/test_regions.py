@@ -164,7 +164,7 @@ def test_verify_and_info(corpus, tmp_path, command, capsys):
     [
         (["/nowhere", "--store", "s"], "no such folder"),
         ([".", "more", "--store", "s"], "expected one folder"),
-        (["."], "expected one folder and --store"),
+        (["."], "expected one folder, or posts, and --store"),
         ([".", "--store", "s", "--workers", "-1"], "--workers"),
         ([".", "--store", "s", "--batch-size", "0"], "--batch-size"),
         ([".", "--store", "s", "--device", "abacus"], "abacus"),
@@ -255,3 +255,20 @@ def test_a_file_that_changes_while_it_is_worked_on_is_stored_under_what_was_read
     monkeypatch.setattr("flair_espvr.embeddings.image.extraction.key_or_error", key_then_change)
     extract([path], tmp_path / "store", backbone)
     assert set(content(tmp_path / "store")) == {content_key(other.getvalue())}
+
+
+def test_the_pictures_of_posts_and_no_others(command, corpus, tmp_path):
+    """By name in JSONL, else by image id; a post whose picture is not there is reported."""
+    posts = tmp_path / "posts.jsonl"
+    named = os.path.relpath(corpus / "images" / "03.png", tmp_path)
+    records = [{"text": "one", "image": named}, {"text": "two", "id": "05"}, {"text": "three", "id": "absent"}]
+    posts.write_text("".join(json.dumps(record) + "\n" for record in records))
+    store = tmp_path / "store"
+    assert command.extract(posts, store, "--images", corpus / "images") == 0
+    assert len(RegionStore(store)) == 2
+    for name in ("03.png", "05.png"):
+        assert content_key(corpus / "images" / name) in RegionStore(store)
+    posts.write_text(json.dumps({"text": "four", "image": "nowhere.png"}) + "\n" + posts.read_text())
+    bad = tmp_path / "bad.txt"
+    assert command.extract(posts, store, "--images", corpus / "images", "--bad-list", bad) == 3
+    assert "nowhere" in bad.read_text()

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 from flair_espvr.data import Post, read_posts
 from flair_espvr.data.checks import check_splits
@@ -61,7 +62,7 @@ def test_invalid_tags_are_found_with_their_place():
 def test_the_report_shows_a_few_examples_and_all_counts():
     report = str(check_splits({split: [post(str(i), str(i)) for i in range(9)] for split in ("train", "test")}))
     assert "texts in several splits: 9\n    train line 1 (0) = test line 1 (0)\n" in report
-    assert report.count("    and 4 more") == 2
+    assert report.count("    and 4 more (--all shows them)") == 2
 
 
 def test_the_published_files(real_corpus):
@@ -69,3 +70,30 @@ def test_the_published_files(real_corpus):
     invalid = {"twitter2015": {"train": 186, "valid": 53, "test": 135}, "twitter2017": {}}[real_corpus.name]
     assert Counter(place.split for place in report.invalid_tags) == invalid
     assert not report.shared_image_ids
+
+
+def test_types_and_lengths_are_counted_by_split_and_unseen_types_are_found():
+    report = check_splits(
+        {"train": [post("1", "New York", "B-LOC", "I-LOC")], "test": [post("2", "so Kevin sings", "O", "B-PER", "O")]}
+    )
+    assert report.types == {"LOC": {"train": 1, "test": 0}, "PER": {"train": 0, "test": 1}}
+    assert report.unseen_types == ["PER (test 1)"]
+    assert (report.longest[0], report.longest[1].image_id) == (3, "2")
+    assert not report.clean
+    assert "types that train does not have: 1\n    PER (test 1)" in str(report)
+
+
+def test_pictures_are_missing_where_they_are_named_or_where_others_have_one():
+    named = replace(post("1", "one"), image="1.png")
+    for there, missing in ((set(), ["1"]), ({"2"}, ["1", "3"]), ({"1", "2", "3"}, [])):
+        report = check_splits(
+            {"train": [named, post("2", "two"), post("3", "three")]},
+            has_picture=lambda one, there=there: one.image_id in there,
+        )
+        assert [place.image_id for place in report.missing_pictures] == missing
+        assert report.clean == (not missing)
+
+
+def test_posts_without_a_name_share_no_picture():
+    nameless = [replace(post("1", text), record={"text": text}) for text in ("one", "two")]
+    assert check_splits({"train": nameless[:1], "test": nameless[1:]}).clean

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flair_espvr.data.gmner import TWITTER_GMNER, read_gmner_sentences, read_voc_regions
+from flair_espvr.data.gmner import TWITTER_GMNER, read_gmner_posts, read_voc_regions
 from flair_espvr.data.region import Region
 from flair_espvr.errors import ConfigurationError, PostFormatError
 
@@ -64,7 +64,7 @@ def test_an_entity_has_the_boxes_of_its_words(folder, caplog):
 def test_a_folder_without_posts_or_boxes_is_named(folder):
     (folder / "xml").rename(folder / "elsewhere")
     with pytest.raises(ConfigurationError, match="xml: expected the folder"):
-        list(read_gmner_sentences(folder / "txt" / "dev.txt"))
+        list(read_gmner_posts(folder / "txt" / "dev.txt"))
     with pytest.raises(ConfigurationError, match="expected train"):
         TWITTER_GMNER(folder / "elsewhere")
 

@@ -16,7 +16,7 @@ import torch
 from flair_espvr import ESPVRTagger
 from flair_espvr.data.formats.captions import read_captions
 from flair_espvr.data.formats.columns import read_posts
-from flair_espvr.data.formats.jsonl import read_jsonl_sentences
+from flair_espvr.data.formats.jsonl_sentences import read_jsonl_sentences
 from flair_espvr.embeddings.image.backbone_weights import read_weights
 from flair_espvr.errors import (
     BadImageError,

@@ -23,7 +23,7 @@ from flair_espvr.data.formats.captions import read_captions
 from flair_espvr.data.formats.columns import read_posts
 from flair_espvr.data.formats.csv_posts import csv_as_json_lines
 from flair_espvr.data.formats.entity_regions import read_entity_regions
-from flair_espvr.data.formats.jsonl import read_jsonl_sentences
+from flair_espvr.data.formats.jsonl_sentences import read_jsonl_sentences
 from flair_espvr.data.formats.objects import read_objects
 from flair_espvr.errors import (
     BadImageError,

@@ -3,25 +3,22 @@
 CoNLL-2003, plain text and Twitter-GMNER with its boxes are read only, tasks of Label Studio written only.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
-
-from flair.data import Sentence
+from typing import Any, Literal
 
 from flair_espvr.data.formats.columns import read_posts, write_posts
 from flair_espvr.data.formats.conll2003 import read_conll2003_posts
 from flair_espvr.data.formats.csv_posts import csv_as_json_lines, write_csv_posts
 from flair_espvr.data.formats.detect import Format, TargetFormat, format_of
-from flair_espvr.data.formats.jsonl import parse_jsonl_sentences, write_jsonl_posts
+from flair_espvr.data.formats.jsonl import made_of_jsonl, write_records
 from flair_espvr.data.formats.label_studio import write_label_studio_tasks
+from flair_espvr.data.formats.labelled import LabelledPost, labelled_post
 from flair_espvr.data.formats.overlaps import Keep
 from flair_espvr.data.formats.plain_text import text_as_json_lines
-from flair_espvr.data.gmner import read_gmner_sentences
-from flair_espvr.data.metadata import CAPTION, INVALID_TAG
+from flair_espvr.data.metadata import CAPTION
 from flair_espvr.data.post import Post
-from flair_espvr.data.sentences import post_sentence, sentence_post
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.io.atomic import atomic_write
 from flair_espvr.io.lines import read_lines
@@ -29,8 +26,6 @@ from flair_espvr.io.lines import read_lines
 SourceFormat = Format | Literal["text", "csv", "gmner"]
 """What can be read: `"text"` has one post a line, `"gmner"` is a file `txt/<split>.txt` of Twitter-GMNER, whose boxes
 are in the folder `xml` beside `txt`."""
-
-_LABEL_TYPE = "ner"
 
 
 @dataclass
@@ -80,23 +75,32 @@ def convert_posts(
     if source_format == "gmner" and target_format != "jsonl":
         raise ConfigurationError(f"{target}: only JSONL has a place for boxes; name a .jsonl file, or read IN as imgid")
     done = Conversion()
-    written = _Source(Path(source), source_format, columns, flatten)
+    posts = _posts(_Source(Path(source), source_format, columns, flatten))
     with atomic_write(target) as file:
         match target_format:
             case "jsonl":
-                done.posts = write_jsonl_posts(_sentences(written, done), file, label_type=_LABEL_TYPE, scores=False)
+                done.posts = write_records(_records(posts, done), file)
             case "csv":
-                done.posts = write_csv_posts(_sentences(written, done), file, label_type=_LABEL_TYPE)
+                done.posts = write_csv_posts(_records(posts, done), file)
             case "label-studio":
-                done.posts = write_label_studio_tasks(_sentences(written, done), file, label_type=_LABEL_TYPE)
+                done.posts = write_label_studio_tasks(_records(posts, done), file)
             case _:
-                done.posts = write_posts(_posts(written, done), file, image_ids=target_format == "imgid")
+                done.posts = write_posts(_columns(posts, done), file, image_ids=target_format == "imgid")
     return done
 
 
 def read_any(path: str | Path) -> Iterator[Post]:
-    """The posts of a file, whichever of the formats it has."""
-    return _posts(_Source(Path(path), format_of(path)), Conversion())
+    """The posts of a file, whichever of the formats it has, with their words and tags, which may be invalid.
+
+    Those of JSONL keep their record, and the name of a picture that is not there.
+
+    Raises:
+        OSError: the file cannot be opened.
+        PostFormatError: it does not follow its format.
+    """
+    for labelled in _posts(_Source(Path(path), format_of(path)), keep_missing=True):
+        post = labelled.post
+        yield post if post.record is None else replace(labelled.to_post(), record=post.record)
 
 
 @dataclass(frozen=True)
@@ -107,38 +111,41 @@ class _Source:
     flatten: Keep | None = None
 
 
-def _posts(source: _Source, done: Conversion) -> Iterator[Post]:
+def _posts(source: _Source, *, keep_missing: bool = False) -> Iterator[LabelledPost]:
     match source.format:
+        case "gmner":
+            from flair_espvr.data.gmner import read_gmner_posts
+
+            yield from read_gmner_posts(source.path)
         case "imgid":
-            yield from read_posts(source.path)
+            yield from map(labelled_post, read_posts(source.path))
         case "conll" | "conll2003":
             conll2003 = source.format == "conll2003"
             posts = read_conll2003_posts(source.path) if conll2003 else read_posts(source.path, image_ids=False)
             for number, post in enumerate(posts, start=1):
-                yield replace(post, image_id=str(number))
+                yield labelled_post(replace(post, image_id=str(number)))
         case _:
-            for sentence in _sentences(source, done):
-                done.lost_captions += sentence.has_metadata(CAPTION)
-                yield sentence_post(sentence, label_type=_LABEL_TYPE)
-
-
-def _sentences(source: _Source, done: Conversion) -> Iterator[Sentence]:
-    match source.format:
-        case "gmner":
-            yield from read_gmner_sentences(source.path, label_type=_LABEL_TYPE)
-        case "imgid" | "conll" | "conll2003":
-            for post in _posts(source, done):
-                sentence = post_sentence(post, label_type=_LABEL_TYPE)
-                done.repaired_tags += sum(INVALID_TAG in label.metadata for label in sentence.get_labels(_LABEL_TYPE))
-                yield sentence
-        case _:
-            yield from parse_jsonl_sentences(
+            yield from made_of_jsonl(
                 _json_lines(source),
+                labelled_post,
                 source=source.path,
                 folder=source.path.parent,
-                label_type=_LABEL_TYPE,
                 flatten=source.flatten,
+                keep_missing=keep_missing,
             )
+
+
+def _records(posts: Iterable[LabelledPost], done: Conversion) -> Iterator[dict[str, Any]]:
+    for post in posts:
+        done.repaired_tags += post.repaired_tags
+        yield post.to_record()
+
+
+def _columns(posts: Iterable[LabelledPost], done: Conversion) -> Iterator[Post]:
+    """As columns: tags of columns stay what they are, invalid ones included."""
+    for post in posts:
+        done.lost_captions += CAPTION in post.post.contexts
+        yield post.post if post.post.record is None else post.to_post()
 
 
 def _json_lines(source: _Source) -> Iterator[tuple[int, str]]:

@@ -12,11 +12,8 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from flair.data import Sentence
-
-from flair_espvr.data.formats.records import sentence_record
 from flair_espvr.data.metadata import CONTEXTS, OBJECTS
 from flair_espvr.errors import ConfigurationError, PostFormatError
 from flair_espvr.io.lines import format_error
@@ -61,14 +58,13 @@ def csv_as_json_lines(path: str | Path, columns: Mapping[str, str] | None = None
         yield number, json.dumps(record)
 
 
-def write_csv_posts(sentences: Iterable[Sentence], file: BinaryIO, *, label_type: str = "ner") -> int:
-    """Write sentences as CSV that `csv_as_json_lines` reads, without fields of one's own; returns how many."""
+def write_csv_posts(records: Iterable[Mapping[str, Any]], file: BinaryIO) -> int:
+    """Write posts as CSV that `csv_as_json_lines` reads, without fields of one's own; returns how many."""
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     rows = csv.DictWriter(text, _FIELDS, extrasaction="ignore")
     rows.writeheader()
     count = 0
-    for sentence in sentences:
-        record = sentence_record(sentence, label_type=label_type, scores=False)
+    for record in records:
         in_json = {field: json.dumps(record[field], ensure_ascii=False) for field in _IN_JSON if record.get(field)}
         rows.writerow({**record, **in_json})
         count += 1

@@ -18,26 +18,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
-
-from flair.data import Sentence
+from typing import Any, BinaryIO, TypeVar
 
 from flair_espvr.data.formats.overlaps import Keep, overlapping, without_overlaps
-from flair_espvr.data.formats.records import (
-    RecordError,
-    image_id_of,
-    parse_record,
-    record_contexts,
-    record_line,
-    sentence_record,
-)
+from flair_espvr.data.formats.records import RecordError, image_id_of, parse_record, record_contexts, record_line
 from flair_espvr.data.post import Post
-from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import PostFormatError
 from flair_espvr.images.loading import is_web_address
 from flair_espvr.io.lines import format_error, read_lines
 
 log = logging.getLogger("flair.espvr.data")
+
+Made = TypeVar("Made")
 
 
 def read_jsonl_posts(path: str | Path) -> Iterator[Post]:
@@ -95,61 +87,34 @@ def parse_jsonl(
         )
 
 
-def read_jsonl_sentences(
-    path: str | Path,
-    *,
-    label_type: str = "ner",
-    label_name_map: Mapping[str, str] | None = None,
-    flatten: Keep | None = None,
-    on_error: Callable[[PostFormatError], None] | None = None,
-) -> Iterator[Sentence]:
-    """The posts of a JSONL file as labelled sentences, one at a time.
-
-    `"text"` is split into words as `Sentence(text)` does. The metadata of a sentence are its `"record"` (the object as
-    it was read), `"image_id"` (the picture's file name without suffix, else the post's id, else the line number) and,
-    where there are such, `"image"`, `"caption"` and the other contexts. A picture that is named but not there is left
-    out; a warning at the end counts them. `"score"` and `"region"` of an entity, as `write_jsonl_posts` writes them,
-    are read back.
-
-    Args:
-        path: the file; pictures are relative to its folder.
-        label_type: the annotation layer that gets the entities.
-        label_name_map: other names for some types.
-        flatten: which of overlapping entities stay; a warning at the end counts the others. By default they are an
-            error, which counts them.
-        on_error: called with the error of each malformed post, which is then left out. Without it, the first is raised.
-
-    Raises:
-        OSError: the file cannot be opened.
-        PostFormatError: a post is malformed, or one of its entities cuts a word, overlaps another or runs out of it.
-    """
-    yield from parse_jsonl_sentences(
-        read_lines(path),
-        source=path,
-        folder=Path(path).parent,
-        label_type=label_type,
-        label_name_map=label_name_map,
-        flatten=flatten,
-        on_error=on_error,
-    )
-
-
-def parse_jsonl_sentences(
+def made_of_jsonl(
     lines: Iterable[tuple[int, str]],
+    make: Callable[[Post], Made],
     *,
     source: str | Path,
     folder: Path,
-    label_type: str = "ner",
-    label_name_map: Mapping[str, str] | None = None,
     flatten: Keep | None = None,
+    keep_missing: bool = False,
     on_error: Callable[[PostFormatError], None] | None = None,
-) -> Iterator[Sentence]:
-    """The posts of numbered lines as `read_jsonl_sentences` gives them; see `parse_jsonl` for the other arguments."""
+) -> Iterator[Made]:
+    """What is made of each post in numbered lines of JSON, with its entities and without a picture that is not there.
+
+    Warnings at the end count such pictures, and the entities that were left out.
+
+    Args:
+        lines, source, folder, on_error: see `parse_jsonl`.
+        make: makes something of a post, or raises a `PostFormatError` about it.
+        flatten: which of overlapping entities stay.
+        keep_missing: whether posts keep the name of a picture that is not there.
+
+    Raises:
+        PostFormatError: a post is malformed, as are its entities; where these overlap, the error counts them.
+    """
     missing: list[str] = []
     addresses = dropped = 0
     posts = parse_jsonl(lines, source=source, folder=folder, on_error=on_error)
     for post in posts:
-        if isinstance(post.image, str) and not os.path.isfile(post.image):
+        if isinstance(post.image, str) and not keep_missing and not os.path.isfile(post.image):
             if is_web_address(post.image):
                 addresses += 1
             else:
@@ -160,7 +125,7 @@ def parse_jsonl_sentences(
             dropped += len(entities) - len(kept)
             post = replace(post, record={**post.record, "entities": kept})
         try:
-            sentence = post_sentence(post, label_type=label_type, label_name_map=label_name_map)
+            made = make(post)
         except PostFormatError as error:
             if on_error is None and _overlapping(post):
                 raise _with_count(error, post, posts) from None
@@ -168,13 +133,26 @@ def parse_jsonl_sentences(
                 raise
             on_error(error)
             continue
-        yield sentence
+        yield made
     if addresses:
         log.warning("%s: %d of the pictures it names are web addresses, which are not fetched", source, addresses)
     if missing:
         log.warning("%s: %d of the pictures it names are not there, the first is %s", source, len(missing), missing[0])
     if dropped:
         log.warning("%s: %d entities that overlap others were left out (%s stay)", source, dropped, flatten)
+
+
+def write_records(records: Iterable[Mapping[str, Any]], file: BinaryIO) -> int:
+    """Write JSON objects a line each; returns how many.
+
+    Raises:
+        PostFormatError: one has what JSON cannot represent, as a score that is NaN.
+    """
+    count = 0
+    for record in records:
+        file.write(record_line(record))
+        count += 1
+    return count
 
 
 def _overlapping(post: Post) -> int:
@@ -194,27 +172,3 @@ def _with_count(error: PostFormatError, first: Post, others: Iterator[Post]) -> 
 
 def _place(folder: Path, image: str) -> str:
     return image if is_web_address(image) else str(folder / image)
-
-
-def write_jsonl_posts(
-    sentences: Iterable[Sentence], file: BinaryIO, *, label_type: str = "ner", scores: bool = True
-) -> int:
-    """Write sentences as `read_jsonl_sentences` reads them; returns how many.
-
-    A sentence that was read from JSONL keeps all its fields and its kind of offsets; only `"entities"` are replaced, by
-    the spans under `label_type`, with `"region"` where the label has one. Any other sentence is written by its tokens.
-
-    Args:
-        sentences: what to write; drawn one at a time.
-        file: a binary file, for instance from `flair_espvr.io.atomic.atomic_write`.
-        label_type: the annotation layer with the entities.
-        scores: whether to write each entity's `"score"`; gold labels have none worth writing.
-
-    Raises:
-        PostFormatError: a sentence has what JSON cannot represent, as a score that is NaN.
-    """
-    count = 0
-    for sentence in sentences:
-        file.write(record_line(sentence_record(sentence, label_type=label_type, scores=scores)))
-        count += 1
-    return count

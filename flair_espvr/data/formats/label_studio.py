@@ -9,24 +9,16 @@ from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import Any, BinaryIO
 
-from flair.data import Sentence
 
-from flair_espvr.data.formats.records import sentence_record
+def write_label_studio_tasks(records: Iterable[Mapping[str, Any]], file: BinaryIO) -> int:
+    """Write posts, as JSON objects, as tasks for `Import`; returns how many.
 
-
-def write_label_studio_tasks(sentences: Iterable[Sentence], file: BinaryIO, *, label_type: str = "ner") -> int:
-    """Write sentences as tasks for `Import`; returns how many. A post of words has them with spaces between.
-
-    Args:
-        sentences: what to write; drawn one at a time.
-        file: a binary file.
-        label_type: the annotation layer with the entities.
+    A post of words has them with spaces between.
     """
     count = 0
     file.write(b"[")
-    for sentence in sentences:
-        task = _task(sentence_record(sentence, label_type=label_type, scores=False))
-        file.write((b",\n" if count else b"\n") + json.dumps(task, ensure_ascii=False).encode())
+    for record in records:
+        file.write((b",\n" if count else b"\n") + json.dumps(_task(record), ensure_ascii=False).encode())
         count += 1
     file.write(b"\n]\n")
     return count

@@ -1,20 +1,18 @@
-"""Between a sentence's words and the offsets of the file it was read from."""
+"""Between the words of a post and the offsets of the file it was read from."""
 
 from collections.abc import Sequence
 
-from flair.data import Sentence
-
-from flair_espvr.flair_compat import without_problem_characters
+from flair_espvr.data.words import readable_text
 
 
 class WordOffsets:
-    """Where each word of a sentence begins and ends: in characters of the original text, or in words.
+    """Where each word of a post begins and ends: in characters of the original text, or in words.
 
-    Flair drops some characters of a text before it splits it (U+200B, U+FE0F, line separators), so a token's own
-    offsets are not those of the text that was given. An entity may begin or end on either side of such a character.
+    Flair drops some characters of a text before it splits it (U+200B, U+FE0F, line separators), so a word's own offsets
+    are not those of the text that was given. An entity may begin or end on either side of such a character.
 
     Args:
-        sentence: the sentence that Flair made of the text or of a list of words.
+        words: where each word begins and ends in `flair_espvr.data.words.readable_text`.
         text: the text as it was given; `None` where offsets count words.
 
     Attributes:
@@ -22,18 +20,17 @@ class WordOffsets:
         unit: `"characters"` or `"words"`.
     """
 
-    def __init__(self, sentence: Sentence, text: str | None) -> None:
+    def __init__(self, words: Sequence[tuple[int, int]], text: str | None) -> None:
         if text is None:
-            self.length, self.unit = len(sentence), "words"
-            self._spans = [(word, word + 1) for word in range(len(sentence))]
-            self._starts = self._ends = {offset: offset for offset in range(len(sentence) + 1)}
+            self.length, self.unit = len(words), "words"
+            self._spans = [(word, word + 1) for word in range(len(words))]
+            self._starts = self._ends = {offset: offset for offset in range(len(words) + 1)}
             return
         self.length, self.unit = len(text), "characters"
         kept = [*_kept_characters(text), len(text)]
         before = [0, *(offset + 1 for offset in kept)]  # the earliest place that is as good as kept[i]
         self._spans, self._starts, self._ends = [], {}, {}
-        for word, token in enumerate(sentence):
-            start, end = token.start_position, token.end_position
+        for word, (start, end) in enumerate(words):
             self._spans.append((kept[start], before[end]))
             self._starts.update(dict.fromkeys(range(before[start], kept[start] + 1), word))
             self._ends.update(dict.fromkeys(range(before[end], kept[end] + 1), word + 1))
@@ -50,6 +47,6 @@ class WordOffsets:
 
 def _kept_characters(text: str) -> Sequence[int]:
     """Where the characters stand that Flair keeps of `text`; it may replace, but never adds one."""
-    if without_problem_characters(text) == text:
+    if readable_text(text) == text:
         return range(len(text))
-    return [offset for offset, character in enumerate(text) if without_problem_characters(character)]
+    return [offset for offset, character in enumerate(text) if readable_text(character)]

@@ -1,27 +1,14 @@
-"""One post as a JSON object and the sentence it stands for; `flair_espvr.data.formats.jsonl` describes the format."""
+"""One post as a JSON object, and the entities in it; `flair_espvr.data.formats.jsonl` describes the format."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
-
-from flair.data import Sentence
+from typing import Any, NamedTuple
 
 from flair_espvr.data.formats.objects import parse_objects
 from flair_espvr.data.formats.offsets import WordOffsets
-from flair_espvr.data.metadata import (
-    CAPTION,
-    CONTEXTS,
-    GROUNDED,
-    IMAGE,
-    IMAGE_ID,
-    OBJECTS,
-    RECORD,
-    REGION,
-    REGIONS,
-    metadata_or_none,
-)
+from flair_espvr.data.metadata import CONTEXTS, GROUNDED, OBJECTS, REGION, REGIONS
 from flair_espvr.data.post import Context
 from flair_espvr.data.region import Region, checked_box
 from flair_espvr.errors import PostFormatError
@@ -29,6 +16,16 @@ from flair_espvr.errors import PostFormatError
 
 class RecordError(Exception):
     """What is wrong with one post; the reader adds where it stands."""
+
+
+class RecordEntity(NamedTuple):
+    """An entity of a post: words `start` to `end` (exclusive), its type and score, and metadata as a label has it."""
+
+    start: int
+    end: int
+    type: str
+    score: float = 1.0
+    metadata: Mapping[str, Any] = {}
 
 
 def parse_record(line: str) -> dict[str, Any]:
@@ -105,19 +102,13 @@ def image_id_of(record: Mapping[str, Any], number: int) -> str:
     return Path(image).stem if image and not image.startswith("data:") else str(record.get("id", number))
 
 
-def record_sentence(record: dict[str, Any], *, label_type: str, label_name_map: Mapping[str, str]) -> Sentence:
-    """The labelled sentence of a record, which it keeps as metadata.
+def read_entities(record: Mapping[str, Any], offsets: WordOffsets) -> list[RecordEntity]:
+    """The entities of a record, in its order.
 
     Raises:
-        RecordError: an entity is malformed, cuts a word, overlaps another or runs out of the post.
+        RecordError: one is malformed, cuts a word, overlaps another or runs out of the post.
     """
-    name = _name(record)
-    try:
-        sentence = Sentence(record["text"] if "text" in record else record["tokens"])
-    except ValueError:
-        raise RecordError(f"Flair cannot find the words of {name} in its text; give its 'tokens'") from None
-    sentence.add_metadata(RECORD, record)
-    offsets = WordOffsets(sentence, record.get("text"))
+    entities = []
     taken: set[int] = set()
     for entity in record.get("entities") or []:
         try:
@@ -125,47 +116,44 @@ def record_sentence(record: dict[str, Any], *, label_type: str, label_name_map: 
             if not taken.isdisjoint(words):
                 raise RecordError("overlaps another")
             taken.update(words)
-            sentence[words.start : words.stop].add_label(
-                label_type,
-                label_name_map.get(entity["type"], entity["type"]),
-                _share(entity, "score", 1.0),
-                **_evidence(entity),
-            )
+            score = _share(entity, "score", 1.0)
+            entities.append(RecordEntity(words.start, words.stop, entity["type"], score, _evidence(entity)))
         except RecordError as error:
-            raise RecordError(f"{name} has an entity {json.dumps(entity, ensure_ascii=False)} that {error}") from None
-    return sentence
+            shown = json.dumps(entity, ensure_ascii=False)
+            raise RecordError(f"{_name(record)} has an entity {shown} that {error}") from None
+    return entities
 
 
-def sentence_record(sentence: Sentence, *, label_type: str, scores: bool) -> dict[str, Any]:
-    """The record a sentence was read from, or a new one, with the entities that it has now under `label_type`."""
-    record = metadata_or_none(sentence, RECORD) or _new_record(sentence)
-    offsets = WordOffsets(sentence, record.get("text"))
-    entities = []
-    for span in sentence.get_spans(label_type):
-        label = span.get_label(label_type)
-        start, end = offsets.span(span[0].idx - 1, span[-1].idx)
-        entity: dict[str, Any] = {"start": start, "end": end, "type": label.value}
+def with_entities(
+    record: Mapping[str, Any], entities: Iterable[RecordEntity], offsets: WordOffsets, *, scores: bool
+) -> dict[str, Any]:
+    """A record with other entities, in its kind of offsets.
+
+    Args:
+        record: the post's.
+        entities: those that it is to have.
+        offsets: of its words.
+        scores: whether to write each entity's `"score"`.
+    """
+    written = []
+    for one in entities:
+        start, end = offsets.span(one.start, one.end)
+        entity: dict[str, Any] = {"start": start, "end": end, "type": one.type}
         if scores:
-            entity["score"] = label.score
-        if REGION in label.metadata:
-            entity[REGION] = asdict(label.metadata[REGION])
-        if GROUNDED in label.metadata:
-            entity[GROUNDED] = label.metadata[GROUNDED]
-        if REGIONS in label.metadata:
-            entity[REGIONS] = [[box.left, box.top, box.right, box.bottom] for box in label.metadata[REGIONS]]
-        entities.append(entity)
-    return {**record, "entities": entities}
+            entity["score"] = one.score
+        if REGION in one.metadata:
+            entity[REGION] = asdict(one.metadata[REGION])
+        if GROUNDED in one.metadata:
+            entity[GROUNDED] = one.metadata[GROUNDED]
+        if REGIONS in one.metadata:
+            entity[REGIONS] = [[box.left, box.top, box.right, box.bottom] for box in one.metadata[REGIONS]]
+        written.append(entity)
+    return {**record, "entities": written}
 
 
-def _new_record(sentence: Sentence) -> dict[str, Any]:
-    image = metadata_or_none(sentence, IMAGE)
-    values = {
-        "id": metadata_or_none(sentence, IMAGE_ID),
-        "tokens": [token.text for token in sentence],
-        "image": str(image) if isinstance(image, str | Path) else None,
-        "caption": metadata_or_none(sentence, CAPTION),
-    }
-    return {field: value for field, value in values.items() if value is not None}
+def unsplittable(record: Mapping[str, Any]) -> RecordError:
+    """The error for a post whose text Flair's splitter changes."""
+    return RecordError(f"Flair cannot find the words of {_name(record)} in its text; give its 'tokens'")
 
 
 def _name(record: Mapping[str, Any]) -> str:

@@ -100,8 +100,10 @@ def test_formats_to_write_are_told_by_the_suffix():
 
 
 def test_any_format_reads_as_posts(tmp_path):
-    (tmp_path / "posts").write_text('{"id": 7, "tokens": ["a"], "entities": [{"start": 0, "end": 1, "type": "PER"}]}')
-    assert list(read_any(tmp_path / "posts")) == [Post("7", ("a",), ("B-PER",), 0)]
+    record = {"id": 7, "tokens": ["a"], "image": "b.png", "entities": [{"start": 0, "end": 1, "type": "PER"}]}
+    (tmp_path / "posts").write_text(json.dumps(record))
+    image = str(tmp_path / "b.png")
+    assert list(read_any(tmp_path / "posts")) == [Post("b", ("a",), ("B-PER",), 1, record=record, image=image)]
 
 
 @pytest.mark.parametrize("by", ["conll", "jsonl"])

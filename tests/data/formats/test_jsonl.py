@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flair_espvr.data import Region, read_jsonl_posts, read_jsonl_sentences, write_jsonl_posts
-from flair_espvr.data.formats.records import parse_record, record_sentence, sentence_record
+from flair_espvr.data.formats.record_sentences import record_sentence, sentence_record
+from flair_espvr.data.formats.records import parse_record
 from flair_espvr.errors import PostFormatError
 
 DURANT = {
