@@ -106,6 +106,7 @@ class HygieneReport:
             found["pictures that are not there"] = [(place,) for place in self.missing_pictures]
         if self.fit is not None:
             found["posts longer than the encoder reads"] = [(place,) for place in self.long_posts]
+        shown: list[tuple[str, Sequence[str]]]
         shown = [(title, [" = ".join(map(str, group)) for group in groups]) for title, groups in found.items()]
         if len(self.posts) > 1:
             shown.append((f"types that {next(iter(self.posts))} does not have", self.unseen_types))
