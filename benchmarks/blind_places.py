@@ -16,7 +16,7 @@ from flair_espvr.evaluation.grounding import (
     GroundingScores,
     score_grounding,
 )
-from flair_espvr.nn.layers.rectangles import best_rectangles, covered_shares
+from flair_espvr.nn.layers.rectangles import best_rectangles, covered_shares, edges_within_cells
 
 WHOLE = Region(0.0, 0.0, 1.0, 1.0)
 CENTRE = Region(0.25, 0.25, 0.75, 0.75)
@@ -88,12 +88,12 @@ def best_rectangle(entity: GoldEntity, side: int) -> Region | None:
 
 
 def perfect_map_rectangle(entity: GoldEntity, side: int) -> Region | None:
-    """What a head answers that knows how much of each cell the entity's boxes cover: the cells that they half cover."""
+    """What a head answers that knows how much of each cell the entity's boxes cover."""
     if not entity.regions:
         return None
     boxes = torch.tensor([[[place.left, place.top, place.right, place.bottom] for place in entity.regions]])
-    shares = covered_shares(boxes, torch.ones(boxes.shape[:2], dtype=torch.bool), (side, side))
-    (edges,) = best_rectangles(shares.view(1, side, side) - 0.5).tolist()
+    shares = covered_shares(boxes, torch.ones(boxes.shape[:2], dtype=torch.bool), (side, side)).view(1, side, side)
+    (edges,) = edges_within_cells(shares, best_rectangles(shares - 0.5)).clamp(0.0, side).tolist()
     return Region(*(edge / side for edge in edges))
 
 

@@ -17,13 +17,17 @@ from flair_espvr.nn.layers.rectangles import covered_shares
 _SIZE = 256
 """D, width of the space in which entities and regions are compared."""
 
+_DROPOUT = 0.5
+"""Of an entity's vector and of what tells presence: names are so many that their images can be learned by heart."""
+
 
 class GroundingHead(torch.nn.Module):
     """A bilinear map from an entity to the regions of the image, and a classifier of its presence.
 
-    Region r is part of what entity e names with the logit z_r = (W_e [e; c] + w_e) . (W_b b_r + w_b) / sqrt(D), with
+    Region r is part of what entity e names with the logit z_r = (W_e e + W_c c + w_e) . (W_b b_r + w_b) / sqrt(D), with
     layer-normed e, c how probable the tags are at its first word (a name may not say what to look for, where its type
-    does), and b of mean square 1; where the network has a map of its own, z_r also has a share of its logit.
+    does; in a layer with the words', the few numbers of c would weigh little), and b of mean square 1; where the
+    network has a map of its own, z_r also has a share of its logit.
     Presence is read from e, from the region with the largest z, from the maximum and the mean of z, and from c.
     Gradients stay in the head: what it learns changes no tag.
 
@@ -42,7 +46,9 @@ class GroundingHead(torch.nn.Module):
         self.learned = False
         self.calibration = GroundingCalibration()
         self.entity_norm = torch.nn.LayerNorm(word_size)
-        self.query = torch.nn.Linear(word_size + labels, _SIZE)
+        self.dropout = torch.nn.Dropout(_DROPOUT)
+        self.query = torch.nn.Linear(word_size, _SIZE)
+        self.type_query = torch.nn.Linear(labels, _SIZE, bias=False)
         self.key = torch.nn.Linear(region_size, _SIZE)
         self.own_share = torch.nn.Parameter(torch.ones(()))
         self.presence = torch.nn.Sequential(
@@ -52,8 +58,8 @@ class GroundingHead(torch.nn.Module):
 
     def relevance(self, mentions: Mentions, regions: Tensor) -> Tensor:
         """z, (B, M, R), from regions (B, R, Dv) in float32."""
-        asked = torch.cat([self.entity_norm(mentions.features), mentions.types], dim=2)
-        query = self.query(asked) / math.sqrt(_SIZE)  # (B, M, D)
+        named = self.query(self.dropout(self.entity_norm(mentions.features)))
+        query = (named + self.type_query(mentions.types)) / math.sqrt(_SIZE)  # (B, M, D)
         # (q W_b) b and not q (W_b b): there are fewer entities than regions.
         products = query @ self.key.weight @ regions.transpose(1, 2)
         logits = products / _size(regions).transpose(1, 2) + (query @ self.key.bias).unsqueeze(2)
@@ -107,7 +113,8 @@ class GroundingHead(torch.nn.Module):
         best = first_maximum(logits).unsqueeze(2)  # (B, M, 1)
         region = _normed(torch.take_along_dim(regions, best, dim=1))  # (B, M, Dv)
         evidence = torch.stack([logits.amax(dim=2), logits.logsumexp(dim=2) - math.log(logits.shape[2])], dim=2)
-        seen = torch.cat([self.entity_norm(mentions.features), region, evidence, mentions.types], dim=2)
+        vectors = self.dropout(torch.cat([self.entity_norm(mentions.features), region], dim=2))
+        seen = torch.cat([vectors, evidence, mentions.types], dim=2)
         return self.presence(seen).squeeze(2)
 
     def get_extra_state(self) -> Tensor:

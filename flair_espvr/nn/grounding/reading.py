@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flair_espvr.nn.grounding.calibration import GroundingCalibration
-from flair_espvr.nn.layers.rectangles import best_rectangles, rectangle_mask
+from flair_espvr.nn.layers.rectangles import best_rectangles, edges_within_cells, rectangle_mask
 
 _EPSILON = 1e-6
 """How close to 0 or 1 a probability comes that is to have a logit."""
@@ -65,29 +65,33 @@ def read_evidence(evidence: Evidence, calibration: GroundingCalibration) -> Grou
     """Find the best rectangle, how probable it is that it is right, and whether to answer it.
 
     With z that has been learned the rectangle is the one with the largest sum of z - t, t being `THRESHOLD` plus the
-    offset, and its score what to expect of its IoU times the probability of presence. With an attention p it is that
-    with the largest sum of p - c / R, c being `BASE_RATES` times the exponential of the offset, and its score is the
-    share inside.
+    offset, its edges are where sigmoid(z), the share of a region that is expected to be covered, puts them within
+    regions, and its score is what to expect of its IoU times the probability of presence. With an attention p it is
+    that with the largest sum of p - c / R, c being `BASE_RATES` times the exponential of the offset, and its score is
+    the share inside.
     """
     grid, presence = evidence.grid, evidence.presence
     if presence is not None:
         relevance = evidence.logits.sigmoid()
-        places, inside = _best_places(evidence.logits - THRESHOLD - calibration.offset, grid)
+        rectangles, inside = _best_rectangles(evidence.logits - THRESHOLD - calibration.offset, grid)
+        edges = edges_within_cells(relevance.reshape(-1, *grid), rectangles)
         within = (relevance * inside).sum(dim=-1)
         overlap = within / (inside.sum(dim=-1) + relevance.sum(dim=-1) - within)  # what to expect of the IoU
         score_logit = (overlap * presence.sigmoid()).logit(eps=_EPSILON)
     else:
         relevance = evidence.logits.softmax(dim=-1)
         base_rate = BASE_RATES * math.exp(calibration.offset) / relevance.shape[-1]
-        places, inside = _best_places(relevance - base_rate, grid)
+        edges, inside = _best_rectangles(relevance - base_rate, grid)
         score_logit = (relevance * inside).sum(dim=-1).logit(eps=_EPSILON)
+    rows, columns = grid
+    places = edges / edges.new_tensor([columns, rows, columns, rows])
     grounded_logit = score_logit if presence is None else presence
     grounded = calibration.grounded(grounded_logit)
     shown = grounded >= calibration.threshold
     if presence is None and not calibration.tells_presence:
         grounded, shown = torch.full_like(grounded, torch.nan), torch.ones_like(shown)
     return Grounding(
-        places=places,
+        places=places.view(*evidence.logits.shape[:-1], 4),
         score=calibration.region(score_logit),
         grounded=grounded,
         shown=shown,
@@ -97,10 +101,7 @@ def read_evidence(evidence: Evidence, calibration: GroundingCalibration) -> Grou
     )
 
 
-def _best_places(values: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """The rectangle with the largest sum of values (..., R): edges (..., 4) as fractions, and regions (..., R)."""
+def _best_rectangles(values: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The rectangles with the largest sums of values (..., R): edges in regions (N, 4), and regions inside (..., R)."""
     rectangles = best_rectangles(values.reshape(-1, *grid))
-    inside = rectangle_mask(rectangles, grid).view_as(values)
-    rows, columns = grid
-    edges = torch.stack([rectangles[:, side] / size for side, size in enumerate((columns, rows) * 2)], dim=1)
-    return edges.view(*values.shape[:-1], 4), inside
+    return rectangles, rectangle_mask(rectangles, grid).view_as(values)

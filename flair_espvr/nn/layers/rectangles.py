@@ -39,6 +39,46 @@ def best_rectangles(maps: Tensor) -> Tensor:
     return torch.stack([left, top, last + 1, bottom], dim=1)
 
 
+@torch.no_grad()
+def edges_within_cells(shares: Tensor, rectangles: Tensor) -> Tensor:
+    """Edges of N rectangles of cells, moved to where what they hold is likely to end within a cell.
+
+    Each column has a profile, the mean share of its cells in the rectangle's rows. Columns between the first and the
+    last tell what a column has that is covered whole; beside it, the shares of the first and of the one before it say
+    how far the left edge lies in them, those of the last and of the one after it how far the right edge does. Rows have
+    one likewise. Shares of boxes give the edges of a box exactly, if it covers three lines at least.
+
+    Args:
+        shares: (N, H, W) in 0..1, how much of each cell what is looked for covers, or is expected to.
+        rectangles: (N, 4) long, as `best_rectangles` gives them.
+
+    Returns:
+        (N, 4) left, top, right and bottom in cells, in the dtype of `shares`; none moved by more than a cell.
+    """
+    inside = rectangle_mask(rectangles, (shares.shape[1], shares.shape[2]))
+    left, top, right, bottom = rectangles.unbind(1)
+    columns = (shares * inside.any(dim=2, keepdim=True)).sum(dim=1)  # (N, W)
+    rows = (shares * inside.any(dim=1, keepdim=True)).sum(dim=2)  # (N, H)
+    left, right = _edges_within_lines(columns, left, right)
+    top, bottom = _edges_within_lines(rows, top, bottom)
+    return torch.stack([left, top, right, bottom], dim=1)
+
+
+def _edges_within_lines(profile: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
+    """Ends (N,) of intervals of lines, `end` exclusive, by the lines' profiles (N, L)."""
+    line = torch.arange(profile.shape[1], device=profile.device)
+    within = (line >= start[:, None]) & (line < end[:, None])
+    between = (line > start[:, None]) & (line < end[:, None] - 1)
+    mean = (profile * between).sum(dim=1) / between.sum(dim=1).clamp(min=1)
+    whole = torch.where(between.any(dim=1), mean, (profile * within).amax(dim=1))  # what a line has that is covered
+    covered = profile / whole[:, None].clamp(min=torch.finfo(profile.dtype).tiny)
+    covered = torch.nn.functional.pad(covered.clamp(max=1.0), (1, 1))
+    before, first, last, after = (
+        covered.gather(1, place[:, None]).squeeze(1) for place in (start, start + 1, end, end + 1)
+    )
+    return start + 1 - first - before, end - 1 + last + after
+
+
 def rectangle_mask(rectangles: Tensor, grid: tuple[int, int]) -> Tensor:
     """Cells inside of each of N rectangles, (N, H, W) bool, from their edges (N, 4) as `best_rectangles` gives them."""
     left, top, right, bottom = rectangles.unsqueeze(2).unbind(1)  # (N, 1) each

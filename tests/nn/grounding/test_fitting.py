@@ -73,7 +73,7 @@ def right_answers(part: KnownPlaces, calibration: GroundingCalibration) -> list[
 def test_the_offset_is_the_best_that_is_tried() -> None:
     part = known(300, shift=1.5, shown=1.0)
     fitted = fit_calibration([part])
-    hits = {o: sum(right for _, right in right_answers(part, GroundingCalibration(o))) for o in OFFSETS}
+    hits = {o: sum(right for _, right in right_answers(part, GroundingCalibration(o, 0.0))) for o in OFFSETS}
     assert hits[fitted.offset] == max(hits.values()) > hits[0.0]
     assert (fitted.threshold, fitted.grounded, fitted.tells_presence) == (0.5, Platt(), False)
 

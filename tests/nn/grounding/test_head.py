@@ -19,7 +19,7 @@ REGIONS = 20
 
 
 def head() -> GroundingHead:
-    return GroundingHead(word_size=6, region_size=7, labels=3)
+    return GroundingHead(word_size=6, region_size=7, labels=3).eval()
 
 
 def batch(posts: int = 3, entities: int = 2, *, own_map: bool = True) -> tuple[Mentions, ImageFeatures]:
@@ -65,8 +65,8 @@ def test_relevance_and_losses_are_the_printed_ones() -> None:
     cells, presence = torch.zeros(3), torch.zeros(3)
     for post in (0, 2):  # post 1 has no image
         for entity in range(2 - (post == 2)):
-            normed_entity = grounding.entity_norm(mentions.features[post, entity])
-            query = grounding.query(torch.cat([normed_entity, mentions.types[post, entity]]))
+            query = grounding.query(grounding.entity_norm(mentions.features[post, entity]))
+            query = query + grounding.type_query.weight @ mentions.types[post, entity]
             logits = []
             for region in range(REGIONS):
                 vector = normed(images.regions[post, region])
@@ -111,7 +111,7 @@ def objects(posts: int, *, shown: bool = True) -> tuple[Mentions, ImageFeatures,
 
 
 def test_it_learns_where_things_are_and_whether_they_are() -> None:
-    grounding, optimized = head(), None
+    grounding = head().train()
     batches = [objects(40), objects(40, shown=False)]
     optimized = torch.optim.Adam(grounding.parameters(), lr=1e-2)
     for _ in range(60):
@@ -119,10 +119,11 @@ def test_it_learns_where_things_are_and_whether_they_are() -> None:
             optimized.zero_grad()
             sum(term.mean() for term in grounding.losses(mentions, images, known).values()).backward()
             optimized.step()
+    grounding.eval()
     found, missed = (grounding.answer(mentions, images) for mentions, images, _ in batches)
     assert found is not None
     assert missed is not None
-    right = (found.places - batches[0][2].boxes[:, :, 0]).abs().amax(dim=2) < 1e-6
+    right = (found.places - batches[0][2].boxes[:, :, 0]).abs().amax(dim=2) < 0.1  # half a cell
     assert right.float().mean() > 0.9
     assert found.shown.all()
     assert not missed.shown.any()
@@ -144,7 +145,7 @@ def test_a_head_without_boxes_reads_the_networks_own_map_and_has_nothing_else() 
 
 
 def test_the_state_says_what_was_learned_and_files_of_before_load() -> None:
-    trained, fresh = head(), head()
+    trained, fresh = head().train(), head()
     trained.losses(*batch(), gold())
     assert trained.learned
     trained.calibration = GroundingCalibration(0.5, 0.3, Platt(2.0, -1.0), Platt(0.5, 0.25), tells_presence=True)
@@ -167,14 +168,14 @@ def test_other_numbers_are_refused(numbers: dict[str, object]) -> None:
 
 
 def test_an_evaluation_is_no_learning() -> None:
-    grounding = head().eval()
+    grounding = head()
     grounding.losses(*batch(), gold())
     assert not grounding.learned
 
 
 def test_a_post_is_answered_as_it_is_alone() -> None:
     grounding, (mentions, images) = head(), batch()
-    grounding.losses(mentions, images, gold())
+    grounding.learned = True
     together = grounding.answer(mentions, images)
     alone = grounding.answer(
         Mentions(*(field[2:] for field in vars(mentions).values())),

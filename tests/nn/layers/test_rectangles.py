@@ -6,7 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flair_espvr.nn.layers.rectangles import best_rectangles, covered_shares, rectangle_mask
+from flair_espvr.nn.layers.rectangles import (
+    best_rectangles,
+    covered_shares,
+    edges_within_cells,
+    rectangle_mask,
+)
 
 
 def tried(cells: np.ndarray) -> tuple[int, int, int, int]:
@@ -49,6 +54,41 @@ def test_a_rectangle_of_any_size_on_any_grid(grid: tuple[int, int]) -> None:
         wanted.append([left, top, right, bottom])
     rectangles = torch.tensor(np.array(wanted))
     assert best_rectangles(rectangle_mask(rectangles, grid).float() - 0.5).tolist() == rectangles.tolist()
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.4])
+def test_edges_of_a_box_are_found_within_cells(scale: float) -> None:
+    """Also where a map is less sure of all cells than it could be."""
+    grid, rng = (12, 20), np.random.default_rng(0)
+    size = torch.tensor([20.0, 12.0, 20.0, 12.0])
+    start = rng.uniform(0, 0.6, (200, 2))
+    boxes = torch.tensor(np.concatenate([start, start + rng.uniform(0.34, 0.4, (200, 2))], axis=1))
+    shares = scale * covered_shares(boxes.unsqueeze(1), torch.ones(200, 1, dtype=torch.bool), grid)
+    cells = best_rectangles(shares - 0.5 * scale)
+    edges = edges_within_cells(shares, cells)
+    torch.testing.assert_close(edges, boxes * size, atol=1e-9, rtol=0)
+    assert float((cells - boxes * size).abs().mean()) > 0.2
+
+
+def test_edges_stay_where_cells_are_whole_or_nothing_is_beside_them() -> None:
+    cells = torch.tensor([[0, 0, 4, 3], [1, 1, 2, 2], [2, 0, 4, 1], [0, 2, 1, 3]])
+    shares = rectangle_mask(cells, (3, 4)).float()
+    assert torch.equal(edges_within_cells(shares, cells), cells.float())
+    assert torch.equal(edges_within_cells(0 * shares, cells[:1])[:, :2] >= 0, torch.ones(4, 2, dtype=torch.bool))
+    alone = torch.tensor([[[0.0, 0.25, 0.5, 0.0]]])
+    assert edges_within_cells(alone, torch.tensor([[2, 0, 3, 1]])).tolist() == [[1.5, 0.0, 3.0, 1.0]]
+
+
+@settings(max_examples=100, deadline=None)
+@given(height=st.integers(1, 6), width=st.integers(1, 6), seed=st.integers(0, 10**6))
+def test_no_edge_moves_by_more_than_a_cell_or_out_of_the_grid(height: int, width: int, seed: int) -> None:
+    shares = torch.rand(5, height, width, generator=torch.Generator().manual_seed(seed))
+    cells = best_rectangles(shares - 0.6)
+    edges = edges_within_cells(shares, cells)
+    assert float((edges - cells).abs().max()) <= 1
+    assert (edges[:, 2:] - edges[:, :2] > 0).all()
+    assert edges.min() >= 0
+    assert (edges <= torch.tensor([width, height] * 2)).all()
 
 
 def test_maps_are_searched_by_themselves_and_none_gives_none() -> None:
