@@ -86,16 +86,23 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Backbone:
-    """A timm model that gives a grid of regions, `stride` pixels each."""
+    """A timm model that gives a grid of regions, `stride` pixels each, from its last stages.
+
+    Attributes:
+        weights: the option that says where its weights are.
+    """
 
     model: str
     stride: int
+    weights: str
+    stages: int = 1
 
 
 BACKBONES: Mapping[str, Backbone] = MappingProxyType(
     {
-        "efficientnet": Backbone("tf_efficientnet_lite0", 32),
-        "dinov2": Backbone("vit_small_patch14_dinov2", 14),
+        "efficientnet": Backbone("tf_efficientnet_lite0", 32, "efficientnet"),
+        "efficientnet-stages": Backbone("tf_efficientnet_lite0", 16, "efficientnet", stages=2),
+        "dinov2": Backbone("vit_small_patch14_dinov2", 14, "dinov2"),
     }
 )
 
@@ -194,8 +201,9 @@ def regions_of(options: argparse.Namespace, backbone: str, grid: int) -> ImageRe
     kind = BACKBONES[backbone]
     return ImageRegionEmbeddings(
         kind.model,
-        checkpoint=vars(options)[backbone],
+        checkpoint=vars(options)[kind.weights],
         image_size=kind.stride * grid,
+        stages=kind.stages,
         store=options.cache / f"regions-{backbone}-{grid}",
     )
 
@@ -358,7 +366,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.encoder = options.encoder or MINILM_L6
     options.efficientnet = options.efficientnet or EFFICIENTNET_LITE0
     options.cache.mkdir(parents=True, exist_ok=True)
-    settings = run_settings(options, apart=["corpora", "backbones", "grids", *BACKBONES, "threads"])
+    settings = run_settings(options, apart=["corpora", "backbones", "grids", "efficientnet", "dinov2", "threads"])
     results = options.cache / RESULTS
     names = ("seed", "corpus", "backbone", "grid", "configuration")
     wanted = [

@@ -54,6 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--image-size", type=int, metavar="PIXELS", help="side of the square input (default: the model's)"
     )
     parser.add_argument(
+        "--stages",
+        type=int,
+        default=1,
+        metavar="N",
+        help="take the maps of the model's last N stages, on the finest one's grid (default: what the model gives)",
+    )
+    parser.add_argument(
         "--checkpoint",
         type=Path,
         metavar="FILE",
@@ -109,8 +116,8 @@ def _extract(arguments: argparse.Namespace) -> int:
     source = Path(arguments.operands[0])
     if not source.exists():
         raise ConfigurationError(f"{source}: no such folder or file of posts")
-    if arguments.workers < 0 or arguments.batch_size < 1:
-        raise ConfigurationError("--workers should be 0 or more, and --batch-size 1 or more")
+    if arguments.workers < 0 or min(arguments.batch_size, arguments.stages) < 1:
+        raise ConfigurationError("--workers should be 0 or more, and --batch-size and --stages 1 or more")
 
     from flair_espvr.embeddings.image.extraction import ExtractionJob
     from flair_espvr.embeddings.image.regions import DEFAULT_BACKBONE
@@ -130,6 +137,7 @@ def _extract(arguments: argparse.Namespace) -> int:
         arguments.backbone or DEFAULT_BACKBONE,
         device,
         image_size=arguments.image_size,
+        stages=arguments.stages,
         checkpoint=arguments.checkpoint,
         workers=arguments.workers,
         batch_size=arguments.batch_size,

@@ -112,6 +112,7 @@ def build_regions(section: sections.Regions) -> ImageRegionEmbeddings:
     return ImageRegionEmbeddings(
         section.model,
         image_size=section.image_size,
+        stages=section.stages,
         checkpoint=section.checkpoint,
         store=section.store,
     )

@@ -71,7 +71,7 @@ def test_a_kept_model_has_a_head_for_places_that_can_learn() -> None:
     sentence[0:1].add_label("ner", "LOC", regions=(Region(0.0, 0.0, 0.5, 0.5),))
     optimizer = torch.optim.Adam(tagger.grounding.parameters(), lr=1e-2)
     losses = []
-    for _ in range(30):
+    for _ in range(60):
         optimizer.zero_grad()
         loss, _ = tagger.forward_loss([sentence])
         loss.backward()

@@ -29,7 +29,7 @@ _OURS = {
     "pretrained_cfg": "use checkpoint",
     "pretrained_cfg_overlay": "use checkpoint",
     "checkpoint_path": "use checkpoint",
-    "features_only": "features are taken from the last stage",
+    "features_only": "use stages",
     "scriptable": "backbones are not scripted",
 }
 """Arguments of `timm.create_model` that would work against this module, and what to do instead."""
@@ -87,6 +87,7 @@ class Backbone:
         name: str,
         *,
         image_size: int | None = None,
+        stages: int = 1,
         pretrained: bool = True,
         weights: Weights | None = None,
         weights_source: str = "the given weights",
@@ -97,6 +98,7 @@ class Backbone:
         Args:
             name: a timm model, e.g. `"swin_large_patch4_window12_384.ms_in22k_ft_in1k"`.
             image_size: pixels a side of its input; by default what the model was trained on.
+            stages: 1 for what the model gives; more for the maps of its last stages, see `_stage_maps`.
             pretrained: fetch the weights that timm names for the model, where `weights` are not given.
             weights: name -> tensor, in place of timm's.
             weights_source: how messages name `weights`.
@@ -104,7 +106,7 @@ class Backbone:
 
         Raises:
             ConfigurationError: no such model, weights that cannot be fetched or do not fit, an `image_size` that the
-                model's cells do not tile, or features that are no grid.
+                model's cells do not tile, features that are no grid, or more `stages` than the model has.
             UnsafeModelError: `model_arguments` make a model of more than 8 GiB.
         """
         import timm  # takes seconds, and nothing needs it where all features are in a store
@@ -116,7 +118,7 @@ class Backbone:
         if not timm.is_model(name):
             close = difflib.get_close_matches(name, timm.list_models(), n=3)
             raise ConfigurationError(f"timm knows no model {name!r}; did you mean {', '.join(close) or 'another one'}?")
-        self.name = name
+        self.name, self.stages = name, stages
         if pretrained and weights is None:
             require_weights(name)
         sized = dict(arguments)
@@ -147,6 +149,7 @@ class Backbone:
             model_arguments=self._plain_arguments,
             fingerprint=fingerprint(self.model),
             image_size=self.image_size,
+            stages=self.stages,
             mean=self.mean,
             std=self.std,
             grid=self.grid,
@@ -204,8 +207,19 @@ class Backbone:
 
     def _features(self, images: Tensor, *, half: bool) -> Tensor:
         with torch.no_grad(), torch.autocast(images.device.type, dtype=torch.float16, enabled=half):
+            if self.stages > 1:
+                regions = self._stage_maps(images).flatten(2).transpose(1, 2)
+                return torch.cat([regions.mean(dim=1, keepdim=True), regions], dim=1).float()
             features = self.model.forward_features(images)  # (B,H,W,Dv), (B,Dv,H,W) or (B,N,Dv)
             return torch.cat([self._pooled(features)[:, None], self._regions(features)], dim=1).float()
+
+    def _stage_maps(self, images: Tensor) -> Tensor:
+        """The maps of the last stages, (B,Dv,H,W): all at the size of the largest, whose cells are the smallest."""
+        maps = self.model.forward_intermediates(
+            images, indices=self.stages, norm=True, intermediates_only=True, output_fmt="NCHW"
+        )
+        grid = max(tuple(stage.shape[2:]) for stage in maps)
+        return torch.cat([torch.nn.functional.interpolate(stage, size=grid) for stage in maps], dim=1)
 
     def _regions(self, features: Tensor) -> Tensor:
         """The regions (B,R,Dv) in what `forward_features` gave."""
@@ -246,7 +260,14 @@ class Backbone:
                 f"image_size={self.image_size}: the {grid[0]} x {grid[1]} cells of {self.name} do not tile it; "
                 f"use a multiple of {cell or grid[0]}"
             )
-        return grid, int(self.model.num_features)
+        if self.stages == 1:
+            return grid, int(self.model.num_features)
+        try:
+            with torch.no_grad():
+                _, dim, height, width = self._stage_maps(blank).shape
+        except (AssertionError, AttributeError, TypeError, ValueError) as error:
+            raise ConfigurationError(f"{self.name} has no {self.stages} stages whose maps it gives ({error})") from error
+        return (height, width), dim
 
     def _grid(self, features: Any) -> tuple[int, int] | None:
         """(H, W) where the features have a supported layout, else None."""

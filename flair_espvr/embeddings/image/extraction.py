@@ -25,7 +25,7 @@ class ExtractionJob:
     Attributes:
         pictures: Their files.
         store: The store's folder; made where it is not there.
-        backbone, image_size: See `Backbone`.
+        backbone, image_size, stages: See `Backbone`.
         device: Where to compute.
         checkpoint: A file of weights in place of those that timm fetches.
         workers, batch_size, shard: See `extract_regions`.
@@ -42,6 +42,7 @@ class ExtractionJob:
     batch_size: int = 32
     shard: tuple[int, int] = (1, 1)
     known: Path | None = None
+    stages: int = 1
 
     def run(self) -> "Extraction":
         """Fill the store, and say what was done.
@@ -52,6 +53,7 @@ class ExtractionJob:
         backbone = Backbone(
             self.backbone,
             image_size=self.image_size,
+            stages=self.stages,
             weights=None if self.checkpoint is None else read_weights(self.checkpoint),
             weights_source=str(self.checkpoint),
         )

@@ -61,6 +61,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         store: str | Path | None = None,
         read_only: bool = False,
         image_size: int | None = None,
+        stages: int = 1,
         checkpoint: str | Path | None = None,
         pretrained: bool = True,
         model_arguments: Mapping[str, Any] | None = None,
@@ -75,6 +76,9 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
             read_only: add nothing to the store, which must exist.
             image_size: pixels a side of the square that pictures are squashed to; by default the store's, or else what
                 the model was trained on.
+            stages: 1 takes what the model gives. More take the maps of its last stages, those of larger cells repeated to
+                the size of the finest, and their mean as the pooled vector: 2 double the rows and columns of a CNN's
+                regions, which finds smaller things in pictures, at no more work for the backbone.
             checkpoint: file with the backbone's weights (`.safetensors`, `.pth`), in place of those that timm fetches;
                 `package:NAME/PATH` for one in an installed package, such as `EFFICIENTNET_LITE0`.
             pretrained: fetch timm's weights where there is no checkpoint; random ones otherwise.
@@ -83,7 +87,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
             on_bad_image: `"skip"` takes an unreadable picture for no picture, with one warning; `"raise"` stops.
 
         Raises:
-            ConfigurationError: an unknown `on_bad_image` or a `batch_size` below 1.
+            ConfigurationError: an unknown `on_bad_image`, or `batch_size` or `stages` below 1.
             RegionStoreError: the store is read-only and absent, is damaged, or holds features of another kind.
         """
         super().__init__()
@@ -91,10 +95,13 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
             raise ConfigurationError(f'on_bad_image={on_bad_image!r}: should be "skip" or "raise"')
         if batch_size < 1:
             raise ConfigurationError(f"batch_size={batch_size}: should be 1 or more")
+        if stages < 1:
+            raise ConfigurationError(f"stages={stages}: should be 1 or more")
         self.name = f"image-regions-{model}"
         self.static_embeddings = True
         self.model = model
         self.image_size = image_size
+        self.stages = stages
         self.checkpoint = None if checkpoint is None else str(checkpoint)
         self.pretrained = pretrained
         self.model_arguments = dict(model_arguments or {})
@@ -256,6 +263,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         return {
             "model": self.model,
             "image_size": self.image_size,
+            "stages": self.stages,
             "checkpoint": self.checkpoint,
             "pretrained": self.pretrained,
             "model_arguments": self.model_arguments,
@@ -377,6 +385,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         backbone = Backbone(
             self.model,
             image_size=self._header.image_size if self._header is not None else self.image_size,
+            stages=self.stages,
             pretrained=self.pretrained,
             weights=weights,
             weights_source=source,
@@ -393,6 +402,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
             model=self.model,
             model_arguments=plain_arguments(self.model_arguments),
             image_size=self.image_size or header.image_size,
+            stages=self.stages,
         )
         differences = ours.differences(header, here="these embeddings", there=owner)
         if differences:

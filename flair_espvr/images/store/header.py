@@ -29,6 +29,7 @@ class RegionHeader:
         model_arguments: further arguments of `timm.create_model`.
         fingerprint: hash of the weights, as hexadecimal digits.
         image_size: pixels a side of the square that a picture is squashed to.
+        stages: 1 for what the model gives, more for the maps of its last stages; 1 in what is older than this field.
         mean: what is taken from red, green and blue, for levels in 0..1.
         std: what they are then divided by.
         grid: (H, W) of the regions; (0, 0) for crops.
@@ -48,6 +49,7 @@ class RegionHeader:
     dim: int
     resize: str = "squash, bicubic"
     dtype: str = "float16"
+    stages: int = 1
     version: int = FORMAT_VERSION
 
     @property
@@ -70,13 +72,16 @@ class RegionHeader:
         if not isinstance(plain, Mapping) or plain.get("version") != FORMAT_VERSION:
             version = plain.get("version") if isinstance(plain, Mapping) else None
             raise ValueError(f"format version {version!r}, where this program reads version {FORMAT_VERSION}")
+        plain = {"stages": 1, **plain}
         names = {field.name for field in dataclasses.fields(cls)}
         if set(plain) != names:
             raise ValueError(f"a header has the fields {sorted(names)}, not {sorted(plain)}")
         header = cls(**{**plain, **{name: tuple(plain[name]) for name in _TUPLES}})
-        sizes = (header.dim, header.image_size, *(() if header.grid == (0, 0) else header.grid))
+        sizes = (header.dim, header.image_size, header.stages, *(() if header.grid == (0, 0) else header.grid))
         if len(header.grid) != 2 or not all(isinstance(n, int) and n > 0 for n in sizes):
-            raise ValueError(f"grid {header.grid}, vector and image size {sizes[:2]} should be positive whole numbers")
+            raise ValueError(
+                f"grid {header.grid}, vector and image size and stages {sizes[:3]} should be positive whole numbers"
+            )
         if header.image_size > MAX_IMAGE_SIZE:
             raise ValueError(
                 f"pictures of {header.image_size:,} pixels a side, more than the limit of {MAX_IMAGE_SIZE:,}"

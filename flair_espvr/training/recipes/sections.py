@@ -147,11 +147,12 @@ class Stack(Section):
 class Regions(Section):
     """Arguments of `ImageRegionEmbeddings`; `checkpoint` may be `package:NAME/PATH`, a file in a Python package.
 
-    Without `store`, a run uses one beside all runs, which those of the same backbone and size share.
+    Without `store`, a run uses one beside all runs, which those of the same backbone, size and stages share.
     """
 
     model: str
     image_size: PositiveInt | None = None
+    stages: PositiveInt = 1
     checkpoint: str | None = None
     store: Path | None = None
 

@@ -85,10 +85,11 @@ def _make(recipe: Recipe, seed: int, folder: RunFolder, description: str) -> Non
 
 
 def _with_store(section: sections.Regions, folder: RunFolder) -> sections.Regions:
-    """Where a recipe names no store, all runs of one backbone at one size share one: features are dear."""
+    """Where a recipe names no store, all runs of one kind of features share one: they are dear."""
     if section.store is not None:
         return section
     name = section.model if section.image_size is None else f"{section.model}-{section.image_size}"
+    name += f"-{section.stages}-stages" if section.stages > 1 else ""
     return section.model_copy(update={"store": folder.runs / "regions" / name.replace("/", "_")})
 
 

@@ -85,6 +85,36 @@ def test_regions_lie_where_timm_puts_them(name, size, arguments, grid, dim):
         np.testing.assert_allclose(encoded[:, 0], features[:, 0].half().float(), rtol=2e-3, atol=2e-3)
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "stages", "grid", "dims"),
+    [
+        ("tf_efficientnet_lite0", 64, 2, (4, 4), [112, 320]),
+        ("resnet18", 96, 3, (12, 12), [128, 256, 512]),
+        ("swin_tiny_patch4_window7_224", 64, 2, (4, 4), [64, 128]),
+        ("vit_tiny_patch16_224", 64, 2, (4, 4), [192, 192]),
+    ],
+)
+def test_regions_of_several_stages_are_their_maps_beside_one_another(name, size, stages, grid, dims):
+    arguments = TINY_SWIN if name.startswith("swin") else {"depth": 2} if name.startswith("vit") else {}
+    backbone = Backbone(name, image_size=size, stages=stages, pretrained=False, model_arguments=arguments)
+    pixels = unlike_random(backbone)
+    assert (backbone.grid, backbone.dim, backbone.header.stages) == (grid, sum(dims), stages)
+    encoded = backbone.encode(pixels, CPU).float()
+    with torch.no_grad():
+        images = normalized(pixels, backbone.model)
+        _, maps = backbone.model.forward_intermediates(images, norm=True, output_fmt="NCHW")
+    start = 0
+    for stage, dim in zip(maps[-stages:], dims, strict=True):
+        rows, columns = stage.shape[2:]
+        for row in range(grid[0]):
+            for column in range(grid[1]):
+                part = encoded[:, 1 + row * grid[1] + column, start : start + dim]
+                cell = stage[:, :, row * rows // grid[0], column * columns // grid[1]]
+                np.testing.assert_allclose(part, cell.half().float(), rtol=2e-3, atol=2e-3)
+        start += dim
+    np.testing.assert_allclose(encoded[:, 0], encoded[:, 1:].mean(dim=1), rtol=2e-3, atol=2e-3)
+
+
 def test_the_pooled_vector_of_a_swin_is_its_mean_region():
     backbone = Backbone("swin_tiny_patch4_window7_224", image_size=64, pretrained=False, model_arguments=TINY_SWIN)
     encoded = backbone.encode(noise(3, 64), CPU).float()
@@ -106,6 +136,7 @@ def test_the_paper_s_backbone_has_the_paper_s_shape():
         ("mixer_s32_224", {}, "Supported are"),
         ("crossvit_9_240", {}, "Supported are"),
         ("resnet18", {"image_size": 100}, "multiple of 32"),
+        ("resnet18", {"image_size": 64, "stages": 7}, "has no 7 stages"),
         ("vit_tiny_patch16_224", {"image_size": 70, "model_arguments": {"depth": 1}}, "multiple of 16"),
         ("resnet18", {"model_arguments": {"img_size": 64}}, "use image_size"),
         ("resnet18", {"model_arguments": {"pretrained_cfg": {}}}, "use checkpoint"),

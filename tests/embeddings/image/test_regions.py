@@ -278,6 +278,7 @@ def test_misses_are_added_unless_the_store_is_read_only(pictures, full_store, tm
     [
         {"model": "resnet18", "model_arguments": None},
         {"image_size": 128},
+        {"stages": 2},
         {"model_arguments": {**TINY_SWIN["model_arguments"], "window_size": 1}},
     ],
 )
@@ -412,7 +413,7 @@ def test_a_damaged_header_is_an_error():
             load_embeddings({**saved, "header": header})
 
 
-@pytest.mark.parametrize("arguments", [{"on_bad_image": "ignore"}, {"batch_size": 0}])
+@pytest.mark.parametrize("arguments", [{"on_bad_image": "ignore"}, {"batch_size": 0}, {"stages": 0}])
 def test_arguments_are_checked(arguments):
     with pytest.raises(ConfigurationError, match=next(iter(arguments))):
         ImageRegionEmbeddings(**TINY_SWIN, **arguments)

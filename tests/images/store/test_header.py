@@ -21,6 +21,12 @@ def test_the_plain_form_comes_back():
     assert HEADER.shape == (7, 4)
 
 
+def test_what_is_older_than_stages_has_one():
+    plain = HEADER.to_dict()
+    del plain["stages"]
+    assert RegionHeader.from_dict(plain) == HEADER
+
+
 @pytest.mark.parametrize(
     "plain",
     [
@@ -31,6 +37,7 @@ def test_the_plain_form_comes_back():
         HEADER.to_dict() | {"grid": [0, 3]},
         HEADER.to_dict() | {"grid": [2, 3, 4]},
         HEADER.to_dict() | {"dim": "4"},
+        HEADER.to_dict() | {"stages": 0},
     ],
 )
 def test_what_is_no_header_is_refused(plain):
