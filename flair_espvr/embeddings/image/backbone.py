@@ -266,7 +266,7 @@ class Backbone:
             with torch.no_grad():
                 _, dim, height, width = self._stage_maps(blank).shape
         except (AssertionError, AttributeError, TypeError, ValueError) as error:
-            raise ConfigurationError(f"{self.name} has no {self.stages} stages whose maps it gives ({error})") from error
+            raise ConfigurationError(f"{self.name} has no {self.stages} stages that give maps ({error})") from error
         return (height, width), dim
 
     def _grid(self, features: Any) -> tuple[int, int] | None:

@@ -76,8 +76,8 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
             read_only: add nothing to the store, which must exist.
             image_size: pixels a side of the square that pictures are squashed to; by default the store's, or else what
                 the model was trained on.
-            stages: 1 takes what the model gives. More take the maps of its last stages, those of larger cells repeated to
-                the size of the finest, and their mean as the pooled vector: 2 double the rows and columns of a CNN's
+            stages: 1 takes what the model gives. More take the maps of its last stages, coarser ones repeated to the
+                grid of the finest, and their mean as the pooled vector. 2 double the rows and columns of a CNN's
                 regions, which finds smaller things in pictures, at no more work for the backbone.
             checkpoint: file with the backbone's weights (`.safetensors`, `.pth`), in place of those that timm fetches;
                 `package:NAME/PATH` for one in an installed package, such as `EFFICIENTNET_LITE0`.
