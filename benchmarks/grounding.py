@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from flair.data import Sentence
 
+from benchmarks.drawn_objects import TYPE_WORDS, add_noisy_objects
 from benchmarks.pointing import pointing
 from benchmarks.results import finished_results, mean_and_deviation
 from benchmarks.training import add_training_options, do_missing_runs, espvr_sizes, fine_tune, run_settings
@@ -29,6 +30,7 @@ from flair_espvr import CaptionedTransformerEmbeddings, ImageRegionEmbeddings, M
 from flair_espvr.data.metadata import IMAGE, IMAGE_ID
 from flair_espvr.io.packaged import EFFICIENTNET_LITE0, MINILM_L6
 from flair_espvr.models.registry import model_class
+from flair_espvr.nn.config import ObjectLabelConfig
 from flair_espvr.training.build import encode_images
 from synthetic.scenes import BOXES, IMAGES, read_boxes, write_scenes
 
@@ -89,8 +91,7 @@ def run(options: argparse.Namespace, *, configuration: str, seed: int) -> dict[s
     chosen = CONFIGURATIONS[configuration]
     torch.set_num_threads(options.threads)
     flair.set_seed(seed)
-    regions = regions_of(options)
-    corpus = MultimodalCorpus(options.corpus, images=options.corpus / IMAGES)
+    corpus = read_corpus(options)
     if chosen.shuffled:
         for split in (corpus.train, corpus.dev, corpus.test):
             shuffle_pictures(list(split), np.random.default_rng(seed))
@@ -98,8 +99,8 @@ def run(options: argparse.Namespace, *, configuration: str, seed: int) -> dict[s
         CaptionedTransformerEmbeddings(options.encoder, fine_tune=True),
         corpus.make_label_dictionary("ner", add_unk=False),
         "ner",
-        region_embeddings=regions,
-        **{**(espvr_sizes(options) if chosen.system == "espvr" else {}), **chosen.model},
+        region_embeddings=regions_of(options),
+        **hyperparameters(chosen, options),
     )
     step = fine_tune(tagger, corpus, options)
     score = tagger.evaluate(corpus.test, gold_label_type="ner", mini_batch_size=options.batch_size).main_score
@@ -115,6 +116,21 @@ def run(options: argparse.Namespace, *, configuration: str, seed: int) -> dict[s
     }
     points = chosen.system == "espvr"
     return result | (pointing(tagger, posts, read_boxes(options.corpus)) if points else {})
+
+
+def read_corpus(options: argparse.Namespace) -> MultimodalCorpus:
+    """The drawn posts, each with what a detector of mediocre eyesight found in its picture."""
+    corpus = MultimodalCorpus(options.corpus, images=options.corpus / IMAGES)
+    add_noisy_objects(list(corpus.get_all_sentences()), read_boxes(options.corpus))
+    return corpus
+
+
+def hyperparameters(chosen: Configuration, options: argparse.Namespace) -> dict[str, Any]:
+    """Those of a row's model that are not the model's own defaults."""
+    sizes = espvr_sizes(options) if chosen.system == "espvr" else {}
+    reads_labels = issubclass(model_class(chosen.system).config_class, ObjectLabelConfig)
+    labels = {"object_labels": tuple(TYPE_WORDS.values())} if reads_labels else {}
+    return {**sizes, **labels, **chosen.model}
 
 
 def regions_of(options: argparse.Namespace) -> ImageRegionEmbeddings:
@@ -173,8 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.corpus = options.cache / f"scenes-{options.train}-{options.test}-{options.typed_share:g}"
     if not (options.corpus / BOXES).exists():
         write_scenes(options.corpus, train=options.train, test=options.test, typed_share=options.typed_share)
-    corpus = MultimodalCorpus(options.corpus, images=options.corpus / IMAGES)
-    encode_images(list(corpus.get_all_sentences()), regions_of(options))
+    encode_images(list(read_corpus(options).get_all_sentences()), regions_of(options))
     settings = run_settings(options, apart=["corpus"])
     results = options.cache / RESULTS
     wanted = [{"configuration": name, "seed": seed} for seed in options.seeds for name in options.configurations]

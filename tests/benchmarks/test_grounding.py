@@ -1,3 +1,5 @@
+import argparse
+
 import flair
 import numpy as np
 import pytest
@@ -6,11 +8,14 @@ from flair.data import Dictionary, Sentence
 from flair.embeddings import HashEmbeddings
 from PIL import Image
 
-from benchmarks.grounding import CONFIGURATIONS, shuffle_pictures, table
+from benchmarks.drawn_objects import TYPE_WORDS
+from benchmarks.grounding import CONFIGURATIONS, hyperparameters, read_corpus, shuffle_pictures, table
 from benchmarks.pointing import pointing
 from flair_espvr import ESPVRTagger, ImageRegionEmbeddings
 from flair_espvr.data.metadata import IMAGE, IMAGE_ID
+from flair_espvr.models.registry import model_class
 from synthetic.drawing import Box
+from synthetic.scenes import read_boxes, write_scenes
 
 EVERYWHERE = Box(0.0, 0.0, 1.0, 1.0)
 NOWHERE = Box(2.0, 2.0, 3.0, 3.0)
@@ -85,6 +90,20 @@ def test_shuffling_gives_every_post_the_picture_of_another():
     assert sorted(after) == sorted(before)
     assert all(old != new for old, new in zip(before, after, strict=True))
     assert all(sentence.get_metadata(IMAGE) is pictures[sentence.get_metadata(IMAGE_ID)] for sentence in sentences)
+
+
+def test_systems_that_read_objects_are_given_those_that_were_drawn(tmp_path):
+    options = argparse.Namespace(corpus=write_scenes(tmp_path, train=2, valid=1, test=1))
+    posts = list(read_corpus(options).get_all_sentences())
+    boxes = read_boxes(tmp_path)
+    found = {post.get_metadata("image_id"): post.get_metadata("objects") for post in posts}
+    assert found.keys() == boxes.keys()
+    assert all(Box(*thing.box) == boxes[name] for name, objects in found.items() for thing in objects)
+    words = set(TYPE_WORDS.values())
+    for system in ("mgcmt", "m3s"):
+        assert set(hyperparameters(CONFIGURATIONS[system], options)["object_labels"]) == words
+    assert set(model_class("umgf").config_class().type_words) == words
+    assert hyperparameters(CONFIGURATIONS["hvpnet"], options) == {}
 
 
 def test_the_table_has_a_row_for_each_configuration_that_was_run():
