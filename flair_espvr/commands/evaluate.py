@@ -5,7 +5,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flair_espvr.commands.options import add_overrides, add_tagger, quiet_flair, warn_without_images
+from flair_espvr.commands.options import (
+    add_contexts,
+    add_overrides,
+    add_tagger,
+    given_contexts,
+    quiet_flair,
+    warn_without_images,
+)
 
 HELP = "score a model or a file of predictions on a corpus, with tags read leniently and strictly, and their places"
 
@@ -27,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="show no picture outside of FOLDER on a page, links followed (default: the folder of the posts; for "
         "--images, anywhere)",
     )
-    parser.add_argument("--captions", type=Path, metavar="FILE", help="captions by image id")
+    add_contexts(parser)
     parser.add_argument(
         "--predictions",
         type=Path,
@@ -65,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if (arguments.model is None) == (arguments.predictions is None):
         raise ConfigurationError("expected either MODEL or --predictions FILE, to be scored on CORPUS")
-    places = {"images": arguments.images, "captions": arguments.captions}
+    places = {"images": arguments.images, **given_contexts(arguments)}
     overrides = [f"corpus.{name}={path}" for name, path in places.items() if path is not None]
     section = load_corpus_section(arguments.corpus, [*overrides, *arguments.set])
     quiet_flair()

@@ -46,6 +46,23 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
     )
 
 
+CONTEXT_OPTIONS = {"captions": "caption", "tags": "tags", "ocr": "ocr", "knowledge": "knowledge", "objects": "objects"}
+"""Options that name a file of contexts, and the metadata key of what is in it."""
+
+
+def add_contexts(parser: argparse.ArgumentParser) -> None:
+    """`--captions FILE` and its like."""
+    for option in CONTEXT_OPTIONS:
+        form = "JSONL" if option == "objects" else "TSV or JSONL"
+        parser.add_argument(f"--{option}", type=Path, metavar="FILE", help=f"{option} by image id, {form}")
+
+
+def given_contexts(arguments: argparse.Namespace) -> dict[str, Path]:
+    """The files that the options of `add_contexts` name, by option."""
+    files = {option: getattr(arguments, option) for option in CONTEXT_OPTIONS}
+    return {option: path for option, path in files.items() if path is not None}
+
+
 def warn_without_images(tagger: object, any_image: bool) -> None:
     """Says so where a model that reads pictures was given none: its scores are not those of its recipe."""
     from flair_espvr.models.capabilities import ReadsImages

@@ -12,7 +12,13 @@ from flair_espvr.commands import FOUND_BAD
 from flair_espvr.commands.bad_images import add_bad_list_argument, report_bad_images
 from flair_espvr.commands.cluster import add_cluster
 from flair_espvr.commands.device import chosen_device
-from flair_espvr.commands.options import add_tagger, warn_without_images
+from flair_espvr.commands.options import (
+    CONTEXT_OPTIONS,
+    add_contexts,
+    add_tagger,
+    given_contexts,
+    warn_without_images,
+)
 
 if TYPE_CHECKING:
     from flair_espvr.data.post import BadPost, Post
@@ -32,9 +38,6 @@ _FORMAT_OF_SUFFIX = {
     ".conll": "columns",
 }
 
-_CONTEXTS = {"captions": "caption", "tags": "tags", "ocr": "ocr", "knowledge": "knowledge", "objects": "objects"}
-"""Options that name a file of contexts, and the metadata key of what is in it."""
-
 _EPILOG = """\
 forms:
   flair-espvr predict MODEL posts.jsonl --out tagged.jsonl        posts as JSONL, which name their pictures themselves
@@ -44,7 +47,8 @@ forms:
                                                                   pictures in FOLDER/images or, without that, in FOLDER;
                                                                   captions.tsv, tags.tsv, ocr.tsv, knowledge.tsv and
                                                                   objects.jsonl there, for models that read them
-  flair-espvr predict MODEL --text "..." --image FILE             a single post
+  flair-espvr predict MODEL --text "..." --image FILE             a single post; --captions, --objects, ... by the
+                                                                  picture's name
   ... | flair-espvr predict MODEL - | ...                         standard input, in any of the formats
   flair-espvr predict MODEL posts.parquet --out tagged.jsonl      Parquet with the columns text, image (a path or the
                                                                   bytes of a picture), id, caption, ...
@@ -91,9 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="read no picture outside of FOLDER, links followed (default: the folder of the posts; for --images and "
         "--image, anywhere)",
     )
-    for kind in _CONTEXTS:
-        form = "JSONL" if kind == "objects" else "TSV or JSONL"
-        parser.add_argument(f"--{kind}", type=Path, metavar="FILE", help=f"{kind} by image id, {form}")
+    add_contexts(parser)
     parser.add_argument("--store", type=Path, help="region store to read, in place of the model's own")
     parser.add_argument("--format", choices=_FORMATS, help="default: told by the suffix of --out, else jsonl")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write (default: standard output)")
@@ -235,8 +237,17 @@ def _posts(arguments: argparse.Namespace, keep_bad: bool) -> tuple[Iterator["Pos
     if (arguments.text is None) == (not arguments.inputs):
         raise ConfigurationError("expected either INPUT, files or folders of posts, or --text with a single post")
     if arguments.text is not None:
+        contexts = _contexts(arguments)
+        if contexts and arguments.image is None:
+            raise ConfigurationError(
+                "--captions and its like are looked up by the picture's name: give --image as well"
+            )
         post = single_post(
-            arguments.text, image=arguments.image, caption=arguments.caption, images_below=arguments.images_below
+            arguments.text,
+            image=arguments.image,
+            caption=arguments.caption,
+            contexts=contexts,
+            images_below=arguments.images_below,
         )
         return post, []
     if arguments.image is not None or arguments.caption is not None:
@@ -252,8 +263,7 @@ def _posts(arguments: argparse.Namespace, keep_bad: bool) -> tuple[Iterator["Pos
 
 def _contexts(arguments: argparse.Namespace) -> dict[str, Path]:
     """The files of contexts that were given, by metadata key."""
-    files = {key: getattr(arguments, kind) for kind, key in _CONTEXTS.items()}
-    return {key: path for key, path in files.items() if path is not None}
+    return {CONTEXT_OPTIONS[option]: path for option, path in given_contexts(arguments).items()}
 
 
 @contextmanager

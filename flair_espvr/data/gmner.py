@@ -39,8 +39,13 @@ class TWITTER_GMNER(MultimodalCorpus):  # noqa: N801  # Flair names corpora so
     Args:
         base_path: the folder with `txt` (`train.txt`, `dev.txt`, `test.txt`; those that are there are read, at least
             one) and `xml`.
-        images: the folder of the tweets' pictures; the corpus works without.
+        images: the folder of the tweets' pictures; the corpus works without. What is left out is looked for in `txt`,
+            as `MultimodalCorpus` does among the posts.
         captions: a file of captions by image id; the corpus works without.
+        tags: as for `MultimodalCorpus`, like `ocr`, `knowledge` and `objects`.
+        ocr: see `tags`.
+        knowledge: see `tags`.
+        objects: see `tags`.
         label_type: the annotation layer that gets the entities.
 
     Attributes:
@@ -57,6 +62,10 @@ class TWITTER_GMNER(MultimodalCorpus):  # noqa: N801  # Flair names corpora so
         *,
         images: Place = None,
         captions: Place = None,
+        tags: Place = None,
+        ocr: Place = None,
+        knowledge: Place = None,
+        objects: Place = None,
         label_type: str = "ner",
     ) -> None:
         texts = Path(base_path) / TEXTS
@@ -68,6 +77,10 @@ class TWITTER_GMNER(MultimodalCorpus):  # noqa: N801  # Flair names corpora so
             texts,
             images=images,
             captions=captions,
+            tags=tags,
+            ocr=ocr,
+            knowledge=knowledge,
+            objects=objects,
             train_file=there.get("train"),
             dev_file=there.get("dev"),
             test_file=there.get("test"),

@@ -43,6 +43,7 @@ class HasHyperparameters(Protocol):
     """A tagger that names the plain values it was built with."""
 
     config_class: ClassVar[type[ModelConfig]]
+    config: ModelConfig
 
     def hyperparameters(self) -> dict[str, Any]:
         """Keyword arguments of the constructor."""

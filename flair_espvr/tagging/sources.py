@@ -119,12 +119,30 @@ class PostFile:
 
 
 def single_post(
-    text: str, *, image: str | None = None, caption: str | None = None, images_below: Path | None = None
+    text: str,
+    *,
+    image: str | None = None,
+    caption: str | None = None,
+    contexts: Mapping[str, Path] | None = None,
+    images_below: Path | None = None,
 ) -> Iterator[Post]:
-    """A text, its picture's path and its caption as a stream of one post; the picture may be anywhere by default."""
+    """A text, its picture's path and its caption as a stream of one post.
+
+    Args:
+        text: what the post says.
+        image: its picture, anywhere by default.
+        caption: what describes the picture.
+        contexts: files of captions, objects and the like by metadata key, in which the picture's name is looked up.
+        images_below: the picture is not read outside of this folder.
+
+    Raises:
+        ConfigurationError: a file of contexts is not there.
+        PostFormatError: a file of contexts cannot be read.
+    """
     fields = {"text": text, "image": image, CAPTION: caption}
     line = json.dumps({name: value for name, value in fields.items() if value is not None})
-    (post,) = PostFile(Path("--text"), named_below=images_below).parsed([line.encode()])
+    known = read_contexts(contexts or {})
+    (post,) = PostFile(Path("--text"), contexts=known, named_below=images_below).parsed([line.encode()])
     assert isinstance(post, Post)
     return iter([post])
 

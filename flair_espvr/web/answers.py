@@ -1,5 +1,6 @@
 """What the page computes, without the page: a post to its entities, files of posts to files of results."""
 
+import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from typing import Any
 from flair.data import Sentence
 from flair.nn import Classifier
 
-from flair_espvr.data.metadata import IMAGE, IMAGE_ERROR
+from flair_espvr.data.formats.records import RecordError, parse_record, record_contexts
+from flair_espvr.data.metadata import IMAGE, IMAGE_ERROR, OBJECTS
 from flair_espvr.data.post import Post
 from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import EspvrError, PostFormatError
@@ -24,6 +26,9 @@ from flair_espvr.web.picture_zip import unpack_pictures
 
 _TOGETHER = 32
 """Posts of a batch that are given to the tagger at once; those of other visitors come between."""
+
+OBJECTS_FORM = '[{"label": "dog", "score": 0.9, "box": [0.1, 0.2, 0.6, 1]}]'
+"""Of the objects in a picture, as visitors give them; a box is left, top, right, bottom in fractions of the picture."""
 
 Progress = Callable[[int, int], object]
 """Told how many posts of how many are done."""
@@ -60,13 +65,13 @@ class Answers:
         Args:
             text: the post.
             picture: the file of its picture; one that cannot be read is told on the card, and counts as none.
-            contexts: its caption and the like, by metadata key.
+            contexts: its caption and the like, by metadata key; objects as `OBJECTS_FORM`.
 
         Returns:
             The post as a card of HTML, and as a JSON object with its `"entities"`.
 
         Raises:
-            RefusedError: there is no text, or something is too large.
+            RefusedError: there is no text, something is too large, or the objects are malformed.
         """
         contexts = {key: value for key, value in (contexts or {}).items() if value.strip()}
         for value in (text, *contexts.values()):
@@ -74,7 +79,7 @@ class Answers:
                 raise RefusedError(f"A text is longer than {self.limits.characters:,} characters.")
         if not text.strip():
             raise RefusedError("There is no text: a post needs one, with or without a picture.")
-        sentence = self._sentence(Post(None, None, record={"text": text, **contexts}, contexts=contexts, source="text"))
+        sentence = self._sentence(_post(text, contexts))
         if picture is not None:
             if picture.stat().st_size > self.limits.picture_bytes:
                 raise RefusedError(f"The picture is larger than {self.limits.picture_bytes // MIB} MiB.")
@@ -152,3 +157,21 @@ class Answers:
             return post_sentence(post)
         except EspvrError as error:
             raise RefusedError(str(error)) from None
+
+
+def _post(text: str, contexts: Mapping[str, str]) -> Post:
+    """The post of what a visitor gives.
+
+    Raises:
+        RefusedError: it is malformed.
+    """
+    record: dict[str, Any] = {"text": text, **contexts}
+    try:
+        if OBJECTS in contexts:
+            record[OBJECTS] = json.loads(contexts[OBJECTS])
+        record = parse_record(json.dumps(record))
+        return Post(None, None, record=record, contexts=record_contexts(record), source="text")
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(f"Objects should be JSON, {OBJECTS_FORM} ({error}).") from None
+    except RecordError as error:
+        raise RefusedError(f"The post cannot be read: {error}.") from None

@@ -1,5 +1,6 @@
 """A tagger's page, from a loaded tagger to an address."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -8,8 +9,10 @@ from pathlib import Path
 from flair.data import Sentence
 from flair.nn import Classifier
 
-from flair_espvr.data.metadata import CAPTION
-from flair_espvr.models.capabilities import ReadsContexts, ReadsImages
+from flair_espvr.data.metadata import CAPTION, OBJECTS
+from flair_espvr.data.picture_object import object_to_json
+from flair_espvr.data.post import Context
+from flair_espvr.models.capabilities import HasHyperparameters, ReadsContexts, ReadsImages
 from flair_espvr.tagging import posts_from
 from flair_espvr.web.answers import Answers
 from flair_espvr.web.limits import Limits
@@ -67,13 +70,20 @@ def example_posts(source: str, most: int = 24) -> list[Example]:
         {
             "text": str((post.record or {}).get("text") or " ".join(post.tokens or ())),
             "image": str(post.image) if isinstance(post.image, str) and Path(post.image).is_file() else None,
-            **{key: value for key, value in post.contexts.items() if isinstance(value, str)},
+            **{key: _as_text(value) for key, value in post.contexts.items()},
         }
         for post in islice(posts, most)
     ]
 
 
+def _as_text(context: Context) -> str:
+    """A context as the page's field for it takes it."""
+    return context if isinstance(context, str) else json.dumps(context, default=object_to_json, ensure_ascii=False)
+
+
 def _contexts(tagger: Classifier[Sentence]) -> tuple[str, ...]:
     """What the tagger reads beside text and picture; a caption is shown below the picture by whatever tagger."""
     embeddings = getattr(tagger, "embeddings", None)
-    return (CAPTION, *(embeddings.contexts if isinstance(embeddings, ReadsContexts) else ()))
+    read = embeddings.contexts if isinstance(embeddings, ReadsContexts) else ()
+    reads_objects = isinstance(tagger, HasHyperparameters) and tagger.config.reads_objects
+    return (CAPTION, *read, *([OBJECTS] if reads_objects else []))

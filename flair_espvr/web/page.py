@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import gradio as gr
 from gradio_client.utils import is_file_obj, is_http_url_like, traverse
 
-from flair_espvr.data.metadata import CAPTION, KNOWLEDGE, OCR, TAGS
+from flair_espvr.data.metadata import CAPTION, KNOWLEDGE, OBJECTS, OCR, TAGS
 from flair_espvr.report import post_css
-from flair_espvr.web.answers import Answers
+from flair_espvr.web.answers import OBJECTS_FORM, Answers
 from flair_espvr.web.limits import RefusedError
 
 Result = TypeVar("Result")
@@ -21,6 +21,7 @@ _CONTEXTS = {
     TAGS: ("Tags", "names of what the picture shows"),
     OCR: ("Text in the picture", "words that stand in it"),
     KNOWLEDGE: ("Knowledge", "text about the post from elsewhere"),
+    OBJECTS: ("Objects", f"what is where in the picture, as JSON: {OBJECTS_FORM}"),
 }
 
 _INTRODUCTION = """\

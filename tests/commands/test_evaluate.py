@@ -75,6 +75,15 @@ def test_posts_without_regions_have_no_grounding_scores(tmp_path: Path, capsys: 
     assert "GMNER" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("option", ["captions", "tags", "ocr", "knowledge", "objects"])
+def test_whatever_is_known_of_pictures_is_read(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gold = write(tmp_path / "gold.jsonl", {"start": 0, "type": "PER"})
+    known = tmp_path / "known.jsonl"
+    known.write_text('{"image_id": "1", "captions": 7}\n')
+    assert main(["evaluate", str(gold), "--predictions", str(gold), f"--{option}", str(known)]) == 1
+    assert f"{known}, line 1: expected" in capsys.readouterr().err
+
+
 def test_predictions_of_other_posts_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gold = write(tmp_path / "gold.jsonl", {"start": 0, "type": "PER"}, {"start": 0, "type": "PER"})
     fewer = write(tmp_path / "fewer.jsonl", {"start": 0, "type": "PER"})

@@ -171,6 +171,18 @@ def test_a_single_post_from_the_command_line(
     assert output.err == b""
 
 
+def test_files_of_contexts_know_the_picture_of_a_single_post(run: Run, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "captions.tsv").write_text("0\ta man\n1\ta town\n")
+    post = ("--text", "kevin plays in oakland", "--image", folder / "0.png")
+    scores = []
+    for options in ((), ("--caption", "a man"), ("--captions", tmp_path / "captions.tsv")):
+        run(*post, *options, "--out", tmp_path / "out.jsonl")
+        scores.append([entity["score"] for entity in written(tmp_path / "out.jsonl")[0]["entities"]])
+    assert scores[2] == scores[1] != scores[0]
+    with pytest.raises(ConfigurationError, match="give --image as well"):
+        run("--text", "kevin", "--captions", tmp_path / "captions.tsv")
+
+
 def test_standard_input(run: Run, folder: Path, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     posts = many(tmp_path / "posts.jsonl", 40)
     assert run(posts, "--batch-size", 1, "--out", tmp_path / "out.jsonl") == 0

@@ -1,5 +1,6 @@
 """Twitter-GMNER: boxes by the words of an entity, from files made here and from the published development posts."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,20 @@ def folder(tmp_path):
     (tmp_path / "xml" / "1.xml").write_text(voc(*boxes))
     (tmp_path / "xml" / "9.xml").write_text("of a post that is not there")
     return tmp_path
+
+
+def test_posts_have_what_is_known_of_their_pictures(folder):
+    found = {"image_id": "1", "objects": [{"label": "person", "score": 0.5, "box": [0, 0, 0.5, 1]}]}
+    (folder / "found.jsonl").write_text(json.dumps(found))
+    (folder / "txt" / "ocr.tsv").write_text("2\tEXIT\n")
+    for name in ("captions", "tags", "knowledge"):
+        (folder / f"{name}.tsv").write_text(f"1\tsome {name}\n")
+    named = {name: folder / f"{name}.tsv" for name in ("captions", "tags", "knowledge")}
+    first, second = TWITTER_GMNER(folder, **named, objects=folder / "found.jsonl").dev
+    assert [first.get_metadata(key) for key in ("caption", "tags", "knowledge")] == [f"some {name}" for name in named]
+    assert [(thing.label, thing.box) for thing in first.get_metadata("objects")] == [("person", (0, 0, 0.5, 1))]
+    assert (first.has_metadata("ocr"), second.get_metadata("ocr")) == (False, "EXIT")
+    assert not any(post.has_metadata("ocr") for post in TWITTER_GMNER(folder, ocr=False).dev)
 
 
 def regions(sentence):

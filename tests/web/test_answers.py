@@ -9,7 +9,7 @@ import pytest
 from bs4 import BeautifulSoup
 from flair.data import Sentence
 
-from flair_espvr import ESPVRTagger
+from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, PictureObject
 from flair_espvr.web.answers import Answers
 from flair_espvr.web.limits import Limits, RefusedError
 
@@ -46,6 +46,30 @@ def test_a_post_is_tagged_as_the_tagger_does(answers: Answers, tagger: ESPVRTagg
     assert [name.text for name in card.select(".entities .name")] == [label.data_point.text for label in labels]
     assert card.select_one(".picture img")["src"].startswith("data:image/jpeg")
     assert len(card.select("img.heat")) == len(labels)
+
+
+def test_objects_are_given_as_json(build: Callable[..., ESPVRTagger], tiny_bert: Path) -> None:
+    tagger = build(embeddings=CaptionedTransformerEmbeddings(str(tiny_bert), contexts=("objects",)))
+    tagger.network.tag_emissions.bias.data[1] += 1.0
+    answers = Answers(tagger, LIMITS)
+    text, given = "mary jane in oakland", json.dumps([{"label": "person", "score": 0.9, "box": [0, 0, 0.5, 1]}])
+    sentence = Sentence(text)
+    sentence.add_metadata("objects", [PictureObject("person", 0.9, (0.0, 0.0, 0.5, 1.0))])
+    tagger.predict(sentence)
+    _, record = answers.tag(text, None, {"objects": given})
+    scores = [entity["score"] for entity in record["entities"]]
+    assert scores == pytest.approx([label.score for label in sentence.get_labels("ner")], rel=1e-4)
+    assert record["objects"] == json.loads(given)
+    assert scores != pytest.approx([entity["score"] for entity in answers.tag(text)[1]["entities"]], rel=1e-4)
+    for wrong, reason in {
+        "a dog": "Objects should be JSON",
+        "{}": "no list",
+        '[{"label": "dog"}]': "object 1: .*'box'",
+        '[{"label": "dog", "score": NaN, "box": [0, 0, 1, 1]}]': "no JSON",
+    }.items():
+        with pytest.raises(RefusedError, match=reason):
+            answers.tag(text, None, {"objects": wrong})
+    answers.close()
 
 
 def test_text_is_text(answers: Answers) -> None:

@@ -153,7 +153,7 @@ def test_one_too_many_is_told_that_the_page_is_busy() -> None:
     address = launch_page(page, LIMITS)
     try:
         with ThreadPoolExecutor(2) as visitors:
-            data = ["mary", None, "", "", "", ""]
+            data = ["mary", None, "", "", "", "", ""]
             first = visitors.submit(call, address, "tag", data)
             assert slow.entered.wait(60)
             waiting = httpx.post(f"{address}gradio_api/call/tag", json={"data": data})
@@ -177,6 +177,18 @@ def test_examples_are_posts_of_a_folder(corpus_folder: Path, pictures: list[Path
         "caption": "a room",
     }
     assert len(others) == 2
+    found = [{"label": "room", "score": 0.5, "box": [0.0, 0.0, 1.0, 1.0]}]
+    (corpus_folder / "objects.jsonl").write_text(json.dumps({"image_id": "0", "objects": found}))
+    assert json.loads(str(example_posts(str(corpus_folder), most=1)[0]["objects"])) == found
+
+
+@pytest.mark.parametrize(("model", "asked"), [("espvr", []), ("umgf", ["objects"]), ("mgcmt", ["objects"])])
+def test_a_page_asks_for_objects_where_the_model_reads_them(
+    model: str, asked: list[str], build: Callable[..., MultimodalTagger]
+) -> None:
+    with running_demo(build(model)) as address:
+        fields = httpx.get(f"{address}config").json()["components"]
+    assert [field["props"]["elem_id"] for field in fields if field["props"].get("elem_id") == "objects"] == asked
 
 
 def test_a_space_holds_a_model_that_needs_nothing_else(build: Callable[..., ESPVRTagger], tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from flair.data import Sentence
 
 from flair_espvr.data.formats.offsets import WordOffsets
 from flair_espvr.data.formats.records import RecordEntity, read_entities, unsplittable, with_entities
-from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, RECORD, metadata_or_none
+from flair_espvr.data.metadata import CONTEXTS, IMAGE, IMAGE_ID, OBJECTS, RECORD, metadata_or_none
+from flair_espvr.data.picture_object import object_to_json
 
 
 def record_sentence(record: dict[str, Any], *, label_type: str, label_name_map: Mapping[str, str]) -> Sentence:
@@ -48,6 +49,8 @@ def _new_record(sentence: Sentence) -> dict[str, Any]:
         "id": metadata_or_none(sentence, IMAGE_ID),
         "tokens": [token.text for token in sentence],
         "image": str(image) if isinstance(image, str | Path) else None,
-        "caption": metadata_or_none(sentence, CAPTION),
+        **{key: metadata_or_none(sentence, key) for key in CONTEXTS},
     }
+    if values[OBJECTS] is not None:
+        values[OBJECTS] = [dict(object_to_json(found)) for found in values[OBJECTS]]
     return {field: value for field, value in values.items() if value is not None}

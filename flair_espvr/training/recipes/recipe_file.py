@@ -17,7 +17,18 @@ from flair_espvr.training.recipes.sections import CorpusSection, TwitterCorpus
 EXTENDS = "extends"
 """The key by which a recipe names another that it starts from, relative to its own folder."""
 
-_PATH_KEYS = {"folder", "images", "captions", "tags", "ocr", "knowledge", "objects", "store", EXTENDS}
+_PATH_KEYS = {
+    "folder",
+    "images",
+    "captions",
+    "tags",
+    "ocr",
+    "knowledge",
+    "objects",
+    "gold_regions",
+    "store",
+    EXTENDS,
+}
 
 Content = dict[str, Any]
 Checked = TypeVar("Checked", bound=BaseModel)

@@ -6,7 +6,7 @@ from flair.data import Sentence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flair_espvr.data import Region, read_jsonl_posts, read_jsonl_sentences, write_jsonl_posts
+from flair_espvr.data import PictureObject, Region, read_jsonl_posts, read_jsonl_sentences, write_jsonl_posts
 from flair_espvr.data.formats.record_sentences import record_sentence, sentence_record
 from flair_espvr.data.formats.records import parse_record
 from flair_espvr.errors import PostFormatError
@@ -182,12 +182,16 @@ def test_gold_regions_are_read_and_written_back(read, tmp_path):
 def test_a_sentence_of_ones_own_is_written_by_its_tokens():
     sentence = Sentence("Kevin Durant scores")
     sentence.add_metadata("image", "durant.jpg")
+    sentence.add_metadata("ocr", "30")
+    sentence.add_metadata("objects", [PictureObject("ball", 0.5, (0.0, 0.0, 0.5, 1.0), ("orange",))])
     sentence[0:2].add_label("ner", "PER")
     file = io.BytesIO()
     write_jsonl_posts([sentence], file, scores=False)
     assert json.loads(file.getvalue()) == {
         "tokens": ["Kevin", "Durant", "scores"],
         "image": "durant.jpg",
+        "ocr": "30",
+        "objects": [{"label": "ball", "score": 0.5, "box": [0.0, 0.0, 0.5, 1.0], "attributes": ["orange"]}],
         "entities": [{"start": 0, "end": 2, "type": "PER"}],
     }
 

@@ -13,6 +13,7 @@ from flair_espvr.training.recipes.sections import (
     CaptionedTransformer,
     ColumnCorpus,
     FineTune,
+    Place,
     SequenceTagger,
     TwitterCorpus,
 )
@@ -41,6 +42,14 @@ def test_numbers_paths_and_the_papers_defaults(tmp_path: Path) -> None:
     assert recipe.training.learning_rate == 1e-4  # PyYAML reads a string
     assert recipe.corpus.captions == tmp_path / "posts/captions.tsv"
     assert (recipe.model.dropout, recipe.model.span_loss_weight, recipe.seeds) == (0.4, 0.08, (1, 2, 3))  # type: ignore[union-attr]
+
+
+def test_every_place_of_a_corpus_is_relative_to_the_recipe(tmp_path: Path) -> None:
+    places = [name for name, field in ColumnCorpus.model_fields.items() if field.annotation == Place]
+    assert {"images", "objects", "gold_regions"} <= set(places)
+    named = "".join(f", {name}: posts/{name}" for name in places if name != "captions")
+    corpus = load_recipe(write(tmp_path, GOOD.replace("captions.tsv", f"captions{named}"))).corpus
+    assert [getattr(corpus, name) for name in places] == [tmp_path / "posts" / name for name in places]
 
 
 def test_three_planted_mistakes_are_all_reported_with_what_was_perhaps_meant(tmp_path: Path) -> None:
