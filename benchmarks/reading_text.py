@@ -48,7 +48,7 @@ SIGNS = {
 
 SIZE = (220, 220)
 FONTS = Path("/usr/share/fonts/truetype/dejavu")
-HEIGHTS = (12, 20, 32)
+HEIGHTS = (6, 8, 12, 20, 32)
 POSTS_OF_A_PICTURE = 3
 """Posts, each with a name of its own, that share a picture: reading costs more than training."""
 

@@ -148,6 +148,31 @@ def test_images_are_used_and_never_needed(
     assert trained.config.reads_images == (not torch.allclose(emissions(pictures[0], []), without, atol=1e-4))
 
 
+def test_any_number_of_objects_in_any_order(name: str, build: Build, pictures: list[Path]) -> None:
+    """None looked for, none found, one, and three hundred, also of a hair's width, with names in any script."""
+    hair = (0.5, 0.5, 0.5 + 1e-9, 1.0)
+    one = PictureObject("person", 0.999, (0.0, 0.0, 0.5, 1.0))
+    many = [one, *(PictureObject(f"木 {number % 7}", number / 300, hair) for number in range(299))]
+    tagger = build(name).eval()
+
+    def emissions(*found: list[PictureObject] | None) -> torch.Tensor:
+        batch = []
+        for objects in found:
+            batch.append(Sentence(["mary", "is", "in", "oakland"]))
+            batch[-1].add_metadata("image", pictures[0])
+            if objects is not None:
+                batch[-1].add_metadata("objects", objects)
+        with torch.no_grad():
+            return tagger(batch)[0].emissions
+
+    never, nothing, single, crowd, turned = emissions(None, [], [one], many, many[::-1])
+    assert torch.isfinite(crowd).all()
+    near: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}
+    for got, expected in ((nothing, never), (turned, crowd), (emissions([one])[0], single), (emissions([])[0], never)):
+        torch.testing.assert_close(got, expected, **near)
+    assert tagger.config.reads_objects == (not torch.allclose(single, nothing, **near))
+
+
 def test_every_term_of_the_loss_falls(name: str, build: Build, posts: list[Sentence]) -> None:
     dropouts = {field: 0.0 for field in model_class(name).config_class.model_fields if "dropout" in field}
     terms = learn(build(name, **dropouts), posts)
