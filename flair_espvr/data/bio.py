@@ -30,6 +30,9 @@ def bio_from_bioes(tags: Iterable[str]) -> list[str]:
     """The BIO2 tags of BIOES (IOBES) tags; BIO tags stay what they are.
 
     What goes on after `E-X` or `S-X`, which close an entity, opens another, as in seqeval's default mode.
+
+    >>> bio_from_bioes(["B-PER", "E-PER", "O", "S-LOC"])
+    ['B-PER', 'I-PER', 'O', 'B-LOC']
     """
     converted, closed = [], False
     for tag in tags:
@@ -43,7 +46,11 @@ def bio_from_bioes(tags: Iterable[str]) -> list[str]:
 
 
 def invalid_positions(tags: Sequence[str]) -> list[int]:
-    """Where an `I-` tag has no predecessor of its own type."""
+    """Where an `I-` tag has no predecessor of its own type.
+
+    >>> invalid_positions(["I-PER", "I-PER", "B-LOC", "I-PER"])
+    [0, 3]
+    """
     return [
         position
         for position, tag in enumerate(tags)
@@ -52,12 +59,20 @@ def invalid_positions(tags: Sequence[str]) -> list[int]:
 
 
 def lenient_entities(tags: Sequence[str]) -> list[EntitySpan]:
-    """The entities as seqeval's default mode and Flair read them: an invalid `I-` opens one."""
+    """The entities as seqeval's default mode and Flair read them: an invalid `I-` opens one.
+
+    >>> lenient_entities(["B-PER", "I-PER", "O", "I-LOC"])
+    [EntitySpan(start=0, end=2, type='PER'), EntitySpan(start=3, end=4, type='LOC')]
+    """
     return list(_entities(tags, invalid_positions(tags)))
 
 
 def strict_entities(tags: Sequence[str]) -> list[EntitySpan]:
-    """The entities as strict IOB2: what an invalid `I-` opens is none."""
+    """The entities as strict IOB2: what an invalid `I-` opens is none.
+
+    >>> strict_entities(["B-PER", "I-PER", "O", "I-LOC"])
+    [EntitySpan(start=0, end=2, type='PER')]
+    """
     invalid = set(invalid_positions(tags))
     return [entity for entity in _entities(tags, invalid) if entity.start not in invalid]
 
@@ -72,7 +87,11 @@ def _entities(tags: Sequence[str], invalid: Iterable[int]) -> Iterator[EntitySpa
 
 
 def bio_tags(length: int, entities: Iterable[EntitySpan]) -> list[str]:
-    """The `length` tags that stand for `entities`, which must not overlap."""
+    """The `length` tags that stand for `entities`, which must not overlap.
+
+    >>> bio_tags(4, [EntitySpan(1, 3, "PER")])
+    ['O', 'B-PER', 'I-PER', 'O']
+    """
     tags = ["O"] * length
     for start, end, type in entities:
         tags[start:end] = ["B-" + type] + ["I-" + type] * (end - start - 1)

@@ -35,7 +35,11 @@ class PictureObject:
         object.__setattr__(self, "box", checked_box(self.box))
 
     def __str__(self) -> str:
-        """The attributes and the label, as a text says them: `red traffic light`."""
+        """The attributes and the label, as a text says them.
+
+        >>> str(PictureObject("traffic light", 0.9, (0.1, 0.1, 0.2, 0.4), attributes=("red",)))
+        'red traffic light'
+        """
         return " ".join((*self.attributes, self.label))
 
 

@@ -36,7 +36,11 @@ class Region:
         return self.left <= x <= self.right and self.top <= y <= self.bottom
 
     def iou(self, other: "Region") -> float:
-        """The area of the intersection with another region over that of the union, 0..1."""
+        """The area of the intersection with another region over that of the union, 0..1.
+
+        >>> Region(0.0, 0.0, 0.5, 1.0).iou(Region(0.0, 0.0, 1.0, 1.0))
+        0.5
+        """
         width = min(self.right, other.right) - max(self.left, other.left)
         height = min(self.bottom, other.bottom) - max(self.top, other.top)
         if width <= 0 or height <= 0:
@@ -45,7 +49,11 @@ class Region:
         return width * height / (areas - width * height)
 
     def to_pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """The rectangle as `(left, top, right, bottom)` pixels of a picture of `width` x `height`."""
+        """The rectangle as `(left, top, right, bottom)` pixels of a picture of `width` x `height`.
+
+        >>> Region(0.1, 0.25, 0.6, 1.0).to_pixels(200, 100)
+        (20, 25, 120, 100)
+        """
         return (
             round(self.left * width),
             round(self.top * height),

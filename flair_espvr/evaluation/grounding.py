@@ -189,7 +189,11 @@ def score_grounding(
 
 
 def is_right(regions: Sequence[Region], answer: Region | None) -> bool:
-    """Whether an answer is right: a box whose IoU with a gold one is above .5, or none where there is none."""
+    """Whether an answer is right: a box whose IoU with a gold one is above .5, or none where there is none.
+
+    >>> is_right([Region(0, 0, 1, 1)], Region(0, 0, 1, 0.5)), is_right([], None)
+    (False, True)
+    """
     if answer is None:
         return not regions
     return any(answer.iou(region) > THRESHOLD for region in regions)

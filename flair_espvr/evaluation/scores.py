@@ -150,6 +150,9 @@ def score_tags(
 
     Raises:
         ValueError: the two are not of one length, or two sequences are not.
+
+    >>> score_tags([["B-PER", "I-PER", "O"]], [["B-PER", "O", "B-LOC"]]).types
+    {'LOC': Score(gold=0, predicted=1, correct=0), 'PER': Score(gold=1, predicted=1, correct=0)}
     """
     for number, (gold_tags, predicted_tags) in enumerate(zip(gold, predicted, strict=True)):
         if len(gold_tags) != len(predicted_tags):

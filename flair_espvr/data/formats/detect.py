@@ -44,6 +44,9 @@ def format_of_line(first: str) -> Format:
 
     A line of three words or more, the last a tag, can only be of CoNLL-2003, as can `-DOCSTART-`. An array of objects
     is taken for JSONL too, whose reader says how to mend it.
+
+    >>> format_of_line('{"text": "Paris is cold"}'), format_of_line("IMGID:7"), format_of_line("Paris B-LOC")
+    ('jsonl', 'imgid', 'conll')
     """
     if _OBJECT.match(first):
         return "jsonl"

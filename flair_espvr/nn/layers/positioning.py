@@ -38,7 +38,11 @@ class RegionPositions:
 
 
 def window_size(grid: tuple[int, int], window: int) -> tuple[int, int]:
-    """Height and width in regions of a `window` x `window` square cut to the `grid` (rows, columns)."""
+    """Height and width in regions of a `window` x `window` square cut to the `grid` (rows, columns).
+
+    >>> window_size((12, 4), 8)
+    (8, 4)
+    """
     rows, columns = grid
     return min(window, rows), min(window, columns)
 

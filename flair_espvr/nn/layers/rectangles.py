@@ -20,6 +20,9 @@ def best_rectangles(maps: Tensor) -> Tensor:
     Returns:
         (N, 4) long: left, top, right and bottom edge in cells, right and bottom exclusive. Among equal sums the
         rectangle wins whose first row, then last row, right and left edge are lowest, as far as sums are exact.
+
+    >>> best_rectangles(torch.tensor([[[-1.0, 2.0, 2.0], [-1.0, 1.0, -4.0]]]))
+    tensor([[1, 0, 3, 1]])
     """
     height, width = maps.shape[1:]
     rows = torch.nn.functional.pad(maps.cumsum(dim=1), (0, 0, 1, 0))  # (N, H + 1, W) sums of the rows above an edge
