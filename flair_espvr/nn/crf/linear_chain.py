@@ -15,7 +15,10 @@ from torch import Tensor
 def log_likelihood(
     emissions: Tensor, tags: Tensor, mask: Tensor, transitions: Tensor, start: Tensor, end: Tensor
 ) -> Tensor:
-    """log P(tags) of each sentence, (B,); `tags` (B, T) long must be possible, also with what stands where masked."""
+    """Return log P(tags) of each sentence, (B,).
+
+    `tags` (B, T) long must be possible, also with what stands where masked.
+    """
     words = emissions.gather(2, tags.unsqueeze(2)).squeeze(2)  # (B, T)
     steps = transitions[tags[:, :-1], tags[:, 1:]]  # (B, T - 1)
     last = tags.gather(1, mask.sum(dim=1, keepdim=True) - 1).squeeze(1)

@@ -25,7 +25,7 @@ _ESCAPES = str.maketrans(
 
 
 def to_latex(table: Table) -> str:
-    """The table as a float over both columns of a page; the document needs `\\usepackage{booktabs}`."""
+    r"""Return the table as a float over both columns of a page; the document needs `\usepackage{booktabs}`."""
     notes = [f"{_escape(row.title)}: {_escape(row.note)}" for row in table.rows if row.note]
     caption = " ".join([f"{_escape(table.title)}."] * bool(table.title) + [_escape(LEGEND)])
     lines = [

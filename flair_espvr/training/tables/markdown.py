@@ -41,4 +41,5 @@ def _cell(cell: Cell) -> str:
 
 
 def escape(text: str) -> str:
+    """Return a text on one line, in which nothing ends a cell or is markup."""
     return " ".join(text.split()).translate(_ESCAPES)
