@@ -31,6 +31,16 @@ class Region:
         """The point `(x, y)` in its middle."""
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
+    @property
+    def area(self) -> float:
+        """Its share of the picture, 0..1."""
+        return (self.right - self.left) * (self.bottom - self.top)
+
+    @property
+    def times_even(self) -> float | None:
+        """Where the score is a share of attention, how many times that of an even look it is; None without an area."""
+        return self.score / self.area if self.area > 0 else None
+
     def holds(self, x: float, y: float) -> bool:
         """Whether a point lies inside or on an edge."""
         return self.left <= x <= self.right and self.top <= y <= self.bottom
@@ -45,8 +55,7 @@ class Region:
         height = min(self.bottom, other.bottom) - max(self.top, other.top)
         if width <= 0 or height <= 0:
             return 0.0
-        areas = sum((region.right - region.left) * (region.bottom - region.top) for region in (self, other))
-        return width * height / (areas - width * height)
+        return width * height / (self.area + other.area - width * height)
 
     def to_pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
         """The rectangle as `(left, top, right, bottom)` pixels of a picture of `width` x `height`.

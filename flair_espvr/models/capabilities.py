@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from flair.data import Sentence
+from flair.data import Dictionary, Sentence
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -55,6 +55,15 @@ class NamesLosses(Protocol):
 
     last_losses: Mapping[str, Tensor]
     """Mean over the posts of the last training batch, by term, without weights."""
+
+
+@runtime_checkable
+class WeighsTypes(Protocol):
+    """A tagger that lets training posts count more for the types in them."""
+
+    label_dictionary: Dictionary
+    type_weights: Mapping[str, float]
+    """How much a training post with an entity of a type counts; 1 for types that are not named."""
 
 
 @runtime_checkable

@@ -29,6 +29,7 @@ from flair_espvr.models.files.embedding_state import savable
 from flair_espvr.models.grounded_tagger import GroundedTagger
 from flair_espvr.models.inference import evaluating, mixed_precision, without_gradients
 from flair_espvr.models.prediction import Prediction, add_distributions, add_labels, predicted_entities
+from flair_espvr.models.type_weights import weighted_by_type
 from flair_espvr.nn.config import ModelConfig
 from flair_espvr.nn.features import ImageFeatures
 from flair_espvr.nn.network import NetworkOutput
@@ -50,6 +51,7 @@ class MultimodalTagger(GroundedTagger):
         config_class: The model's hyperparameters.
         network_class: The model's network, built as `network_class(config, word_size=, region_size=, labels=)`.
         config: This tagger's hyperparameters.
+        type_weights: How much a training post with a type counts, see `weighted_by_type`; not kept in files.
         last_losses: Mean over the posts of the last training batch, by term of the loss, without weights.
     """
 
@@ -95,6 +97,7 @@ class MultimodalTagger(GroundedTagger):
         self.label_dictionary = label_dictionary
         self.tag_format = tag_format
         self.tags = BioTags(label_dictionary.get_items())
+        self.type_weights: Mapping[str, float] = {}
         self.last_losses: dict[str, Tensor] = {}
         self._label_type = label_type
         try:
@@ -190,6 +193,7 @@ class MultimodalTagger(GroundedTagger):
             return torch.zeros((), device=flair.device, requires_grad=True), 0
         losses = self.losses(sentences)
         self.last_losses = {name: term.detach().mean() for name, term in losses.items()}
+        losses = weighted_by_type(losses, sentences, self.label_type, self.type_weights)
         return self._total_loss(losses, len(sentences)), sum(len(sentence) for sentence in sentences)
 
     def predict_batch(

@@ -8,7 +8,7 @@ from io import BytesIO
 from flair.data import Sentence
 from PIL import Image
 
-from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, metadata_or_none
+from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, RECORD, metadata_or_none
 from flair_espvr.data.region import Region
 from flair_espvr.errors import BadImageError
 from flair_espvr.images.loading import ImageSource, describe_source, load_image
@@ -50,6 +50,7 @@ class Card:
     """Everything the page says about one post.
 
     Attributes:
+        post_id: the `"id"` of the JSON object that the sentence was read from, or `None`.
         image_id, caption: as on the sentence, or `None`.
         pieces: the text, cut at the entities' borders.
         entities: in text order, missed gold entities among them.
@@ -61,6 +62,7 @@ class Card:
         image_problem: why the sentence's picture cannot be shown, or `None`.
     """
 
+    post_id: str | None
     image_id: str | None
     caption: str | None
     pieces: list[Piece]
@@ -91,6 +93,7 @@ def make_card(sentence: Sentence, label_type: str, gold_label_type: str | None =
         except BadImageError as error:
             problem = error.reason
     return Card(
+        post_id=str(post_id) if (post_id := (metadata_or_none(sentence, RECORD) or {}).get("id")) is not None else None,
         image_id=metadata_or_none(sentence, IMAGE_ID),
         caption=metadata_or_none(sentence, CAPTION),
         pieces=split_text(text, entities),

@@ -11,6 +11,9 @@ from flair.data import Label, Sentence
 from flair_espvr.data.metadata import GROUNDED, REGION, REGIONS, RELEVANCE
 from flair_espvr.data.region import Region
 
+HARDLY_MORE = 1.25
+"""Times an even share: a region that holds less of a tagger's attention is shown faded."""
+
 
 class Outcome(Enum):
     """How an entity compares with the gold labels; an entity counts as right only with the very words and the type."""
@@ -62,6 +65,19 @@ class Mention:
     def is_absent(self) -> bool:
         """Whether the tagger states that the picture does not show it."""
         return self.region is None and self.grounded is not None
+
+    @property
+    def times_even(self) -> float | None:
+        """How many times its share of an even look at the picture the region holds; `None` where its score is no share.
+
+        That of a tagger which has learned no places, whose region is the rectangle that holds most of its attention.
+        """
+        return self.region.times_even if self.region is not None and self.grounded is None else None
+
+    @property
+    def is_even(self) -> bool:
+        """Whether the region holds hardly more than chance would give it."""
+        return self.times_even is not None and self.times_even < HARDLY_MORE
 
     @property
     def gold_overlap(self) -> float | None:

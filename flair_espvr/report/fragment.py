@@ -21,7 +21,7 @@ def post_html(sentence: Sentence, *, label_type: str) -> str:
         label_type: where the tagger put its labels.
     """
     card = make_card(sentence, label_type)
-    return templates().get_template("post.html.jinja").render(card=card, number=None, colour=_types.colour)
+    return templates().get_template("post.html.jinja").render(card=card, number=None, classes=_types.classes)
 
 
 def post_css(*, scope: str, dark: str) -> str:

@@ -56,7 +56,7 @@ def write_report(
         for number, post in enumerate(posts, start=1):
             card = make_card(post, label_type, gold_label_type)
             summary.add(card)
-            cards.write(post_template.render(card=card, number=number, colour=summary.colour))
+            cards.write(post_template.render(card=card, number=number, classes=summary.classes))
         cards.seek(0)
         for text in (
             templates()

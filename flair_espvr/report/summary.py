@@ -81,7 +81,15 @@ class Summary:
 
         Past the last colour they come round again; a type is always named beside its colour.
         """
+        return self._place(name) % COLOURS
+
+    def classes(self, name: str) -> str:
+        """The style of a type: its colour and, where that has come round, which line is below the words."""
+        again = self._place(name) // COLOURS
+        return f"type-{self.colour(name)}" + (f" again-{(again - 1) % 2 + 1}" if again else "")
+
+    def _place(self, name: str) -> int:
         if name in _USUAL_COLOURS:
             return _USUAL_COLOURS[name]
         first = max(_USUAL_COLOURS.values()) + 1
-        return self._colours.setdefault(name, (first + len(self._colours)) % COLOURS)
+        return self._colours.setdefault(name, first + len(self._colours))

@@ -9,7 +9,7 @@ from flair.data import Sentence
 from flair_espvr.data.formats.columns import write_posts
 from flair_espvr.data.formats.record_sentences import sentence_record
 from flair_espvr.data.formats.records import record_line
-from flair_espvr.data.metadata import REGION
+from flair_espvr.data.metadata import GROUNDED, REGION
 from flair_espvr.data.sentences import sentence_post
 
 
@@ -18,7 +18,8 @@ def prediction_record(sentence: Sentence, *, label_type: str) -> dict[str, Any]:
 
     It is the object that the post was read from with `"entities"`, each with its `"text"`, `"type"`, `"score"`, its
     `"start"` and `"end"` (offsets in characters of `"text"`, or in words where the post has `"tokens"`), its `"words"`
-    (the first and the one after the last) and its `"region"`, `null` where no picture supports it.
+    (the first and the one after the last) and its `"region"`, `null` where no picture supports it. Where the region is
+    what holds most of the tagger's attention, `"times_even"` says how much more that is than its area's share.
 
     Args:
         sentence: a post with predicted labels.
@@ -28,10 +29,10 @@ def prediction_record(sentence: Sentence, *, label_type: str) -> dict[str, Any]:
     entities = []
     for entity, span in zip(record["entities"], sentence.get_spans(label_type), strict=True):
         region = entity.pop(REGION, None)
-        if "text" in record:
-            text = record["text"][entity["start"] : entity["end"]]
-        else:
-            text = " ".join(token.text for token in span)
+        if region is not None and GROUNDED not in entity:
+            times_even = span.get_label(label_type).metadata[REGION].times_even
+            region["times_even"] = None if times_even is None else round(times_even, 3)
+        text = record["text"][entity["start"] : entity["end"]] if "text" in record else span.text
         entities.append({"text": text, **entity, "words": [span[0].idx - 1, span[-1].idx], REGION: region})
     return {**record, "entities": entities}
 

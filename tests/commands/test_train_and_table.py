@@ -422,3 +422,11 @@ def test_tables_and_searches_are_checked_with_their_recipes(
     search.write_text(yaml.safe_dump({"recipe": recipe_path.name, "grid": {}, "sed": 1}))
     assert main(["recipe", "check", str(search)]) == 1
     assert "sed: unknown key; did you mean seed?" in capsys.readouterr().err
+
+
+def test_weights_of_types_that_are_not_there_are_refused(
+    recipe_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", str(recipe_path), "--out", str(tmp_path / "runs"), "--set", "training.type_weights={PET: 2}"]
+    assert main(arguments) == 1
+    assert "training.type_weights: no training post has PET, only ['PER', 'LOC']" in capsys.readouterr().err

@@ -91,3 +91,6 @@ def test_usual_types_keep_their_colours_and_others_come_round() -> None:
     assert set(given) == set(range(COLOURS))
     assert [summary.colour(name) for name in ("PER", "LOC", "ORG", "MISC")] == [0, 1, 2, 3]
     assert len({*given[:4], 0, 1, 2, 3}) == COLOURS
+    styles = [summary.classes(name) for name in ("PER", "LOC", "ORG", "MISC", *strangers)]
+    assert len(set(styles)) == len(styles)
+    assert styles[7:9] == ["type-7", "type-0 again-1"]

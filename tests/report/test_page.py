@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,14 +23,10 @@ PageOf = Callable[..., BeautifulSoup]
 HOSTILE = '</p><script>alert(1)</script> & <img src="http://x.invalid/a.png" onerror="x"> {{ 7 * 7 }}'
 
 
-def post(
-    text: str = "Kevin Durant enters Oracle Arena", *, image: object = None, caption: str | None = None
-) -> Sentence:
+def post(text: str = "Kevin Durant enters Oracle Arena", **metadata: Any) -> Sentence:
     sentence = Sentence(text)
-    if image is not None:
-        sentence.add_metadata("image", image)
-    if caption is not None:
-        sentence.add_metadata("caption", caption)
+    for key, value in metadata.items():
+        sentence.add_metadata(key, value)
     return sentence
 
 
@@ -192,7 +189,7 @@ def test_a_map_lies_over_the_picture_until_asked_for_by_pointer_key_or_tick(page
     opened = Image.open(io.BytesIO(base64.b64decode(heat["src"].partition("base64,")[2], validate=True)))
     assert opened.size == (4, 3)
     assert np.array_equal(np.asarray(opened.convert("RGBA"))[..., 3] > 0, relevance > 0)
-    (tick,) = page.select("input")
+    (tick,) = page.select("input[data-shows]")
     assert tick["type"] == "checkbox"
     assert tick["data-shows"] == heat["data-entity"] == "1"
     assert tick["aria-label"] == "Show Kevin Durant in the picture"
@@ -293,7 +290,7 @@ def test_whatever_a_post_says_is_shown_and_never_run(
     (card,) = page.select("article")
     assert plain_text(card) == " ".join(token.text for token in sentence)
     assert card.select_one("li .type").text == value
-    assert card.select_one(".image-id").text == caption
+    assert card.select_one(".id").text == caption
     assert page.h1.text == page.select_one(".head > p").text == page.title.text == caption
     assert page.find_all(["script", "iframe", "object", "link", "form", "a"]) == []
     assert all(image["src"].startswith("data:image/jpeg;base64,") for image in page.find_all("img"))
@@ -378,3 +375,33 @@ def test_pictures_and_posts_are_left_as_they_were(page_of: PageOf) -> None:
     page_of([sentence])
     assert source.size == (2000, 1000)
     assert str(sentence.to_dict()) == str(before)
+
+
+def test_the_posts_own_id_is_shown_and_that_of_its_picture_where_it_is_another(page_of: PageOf) -> None:
+    for metadata, shown in (
+        ({"record": {"id": 7}, "image_id": "kevin"}, ["7", "kevin"]),
+        ({"record": {"id": "kevin"}, "image_id": "kevin"}, ["kevin"]),
+        ({"image_id": "kevin"}, ["kevin"]),
+    ):
+        page = page_of([post(**metadata)])
+        assert [one.text for one in page.select("article header .id")] == shown
+
+
+def test_attention_is_compared_with_an_even_look_and_chance_is_faded(page_of: PageOf) -> None:
+    sentence = post(image=picture())
+    sentence[0:1].add_label("ner", "PER", 0.9, region=Region(0, 0, 0.5, 0.5, 0.268))
+    sentence[1:2].add_label("ner", "PER", 0.9, region=Region(0, 0, 0.5, 0.5, 0.75))
+    sentence[2:3].add_label("ner", "PER", 0.9, region=Region(0, 0, 0.5, 0.5, 0.268), grounded=0.8)
+    page = page_of([sentence])
+    even, more, learned = page.select("article li")
+    assert "1.1 times an even share, hardly more than chance" in even.text
+    assert "3.0 times an even share" in more.text
+    assert "even share" not in learned.text
+    assert ["even" in box["class"] for box in page.select(".box")] == [True, False, False]
+
+
+def test_pictures_enlarge_by_mouse_and_keyboard_without_a_script(page_of: PageOf) -> None:
+    page = page_of([post(image=picture())])
+    assert page.select_one(".picture .enlarge input[type=checkbox]")["aria-label"] == "Enlarge the picture of post 1"
+    assert ".picture:has(.enlarge input:checked) { position: fixed" in page.style.text
+    assert not page.select("script")

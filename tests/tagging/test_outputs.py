@@ -52,7 +52,7 @@ def test_offsets_cut_an_entitys_words_out_of_the_text(text, data):
 def test_a_record_holds_what_was_given_and_what_was_found():
     record = {"id": 7, "text": "Kevin  Durant in Oslo", "language": "en"}
     sentence = tagged(record, [(0, 2, "PER", REGION), (3, 4, "LOC", None)])
-    region = {"left": 0.25, "top": 0.0, "right": 0.75, "bottom": 0.5, "score": 0.5}
+    region = {"left": 0.25, "top": 0.0, "right": 0.75, "bottom": 0.5, "score": 0.5, "times_even": 2.0}
     assert prediction_record(sentence, label_type="ner") == {
         **record,
         "entities": [

@@ -176,10 +176,14 @@ class Training(Section):
     """What all kinds of training share.
 
     With `multi_gpu`, `mini_batch_size` is that of all GPUs together, and the training cannot be resumed.
+    `early_stopping` ends it after so many epochs without a better dev score. `type_weights`, as `{ORG: 2}`, lets a
+    training post count as much as the weightiest of its types, those that are not named being 1.
     """
 
     resume: bool = True
     multi_gpu: bool = False
+    early_stopping: PositiveInt | None = None
+    type_weights: dict[str, PositiveFloat] | None = None
 
     @model_validator(mode="after")
     def _several_gpus_do_not_resume(self) -> "Training":

@@ -15,9 +15,10 @@ from flair.trainers import ModelTrainer
 from flair.trainers.plugins import TrainerPlugin
 
 from flair_espvr.data import MultimodalCorpus
+from flair_espvr.errors import ConfigurationError
 from flair_espvr.evaluation.evaluate import evaluate
 from flair_espvr.io.atomic import write_text
-from flair_espvr.models.capabilities import Calibratable
+from flair_espvr.models.capabilities import Calibratable, WeighsTypes
 from flair_espvr.training.build import build_corpus, build_regions, build_tagger
 from flair_espvr.training.multi_gpu import draw_differently, on_all_gpus, share_of_batch
 from flair_espvr.training.oddities import found, warn_about
@@ -26,6 +27,7 @@ from flair_espvr.training.recipes.recipe import Recipe
 from flair_espvr.training.runs.charts import confusion_matrix, training_curves
 from flair_espvr.training.runs.environment import environment
 from flair_espvr.training.runs.run_folder import RunFolder
+from flair_espvr.training.trainer.early_stopping import EarlyStopping
 from flair_espvr.training.trainer.finite import FinitePlugin
 from flair_espvr.training.trainer.loss_terms import LossTerms
 from flair_espvr.training.trainer.progress import ProgressBar
@@ -116,18 +118,22 @@ def fit(
 
     Raises:
         TrainingError: a loss or gradient is no number; the message names the posts.
-        ConfigurationError: the folder holds the state of another run, or the GPUs cannot share a batch.
+        ConfigurationError: the folder holds the state of another run, the GPUs cannot share a batch, or weights are of
+            types that are not there, or for a model that cannot weigh them.
     """
     trainer = ResumableTrainer(tagger, corpus, notes=notes) if section.resume else ModelTrainer(tagger, corpus)
     is_fine_tuning = isinstance(section, sections.FineTune)
     method = trainer.fine_tune if is_fine_tuning else trainer.train
     # What Flair does not know it hands to the optimizer: AdamW takes an eighth of a batch's time, less when fused.
     optimizer = {"fused": True} if is_fine_tuning else {}
-    arguments = section.model_dump(exclude={"type", "resume"})
+    arguments = section.model_dump(exclude={"type", "resume", "early_stopping", "type_weights"})
     arguments["mini_batch_size"] = share_of_batch(section.mini_batch_size)
+    stopping = [] if section.early_stopping is None else [EarlyStopping(section.early_stopping)]
+    if section.type_weights is not None:
+        _weigh_types(tagger, section.type_weights)
     method(
         folder,
-        plugins=[FinitePlugin(), LossTerms(), *plugins],
+        plugins=[FinitePlugin(), LossTerms(), *stopping, *plugins],
         save_final_model=False,
         create_file_logs=False,
         embeddings_storage_mode="none",
@@ -138,6 +144,15 @@ def fit(
     has_entities = any(post.get_labels(tagger.label_type) for post in development)
     if isinstance(tagger, Calibratable) and has_entities:
         log.info("Temperature of the scores: %.2f", tagger.calibrate(development))
+
+
+def _weigh_types(tagger: Classifier[Sentence], weights: Mapping[str, float]) -> None:
+    if not isinstance(tagger, WeighsTypes):
+        raise ConfigurationError(f"training.type_weights: {type(tagger).__name__} cannot weigh types; leave it out")
+    known = tagger.label_dictionary.get_items()
+    if unknown := sorted(set(weights) - set(known)):
+        raise ConfigurationError(f"training.type_weights: no training post has {', '.join(unknown)}, only {known}")
+    tagger.type_weights = weights
 
 
 def _test(
