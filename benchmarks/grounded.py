@@ -15,7 +15,7 @@ the probabilities are. Finished runs are kept in `CACHE/grounded.jsonl` and not 
 import argparse
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise, product
 from pathlib import Path
@@ -48,6 +48,7 @@ from flair_espvr.evaluation.grounding import (
 )
 from flair_espvr.io.packaged import EFFICIENTNET_LITE0, MINILM_L6
 from flair_espvr.models.registry import model_class
+from flair_espvr.nn.grounding.head import GroundingHead
 from flair_espvr.training.build import encode_images
 
 RESULTS = "grounded.jsonl"
@@ -116,9 +117,12 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
         "half": "IoU > .5",
         "iou": "mean IoU",
         "precision": "presence AP",
+        "pointing_placed": "pointing, all placed",
+        "half_placed": "IoU > .5, all placed",
     }
 )
-"""All in percent; the fourth is of the same entities with every region left out."""
+"""All in percent. The fourth is of the same entities with every region left out, the last two with none left out: what
+the image is thought not to show is a miss of the place in all other columns."""
 
 GRIDS = (12, 24)
 
@@ -143,7 +147,7 @@ def run(
         types = sorted({span.tag for sentence in train for span in sentence.get_spans(LABEL)})
         head = HeadAlone(CaptionedTransformerEmbeddings(options.encoder, fine_tune=False), regions, types)
         head.fit(train, epochs=options.head_epochs, batch_size=options.batch_size)
-        return before_and_after(posts, head.calibrate, partial(head.predict, label_name=PREDICTED))
+        return before_and_after(posts, head.head, head.calibrate, partial(head.predict, label_name=PREDICTED))
     data: Corpus[Sentence] = Corpus(
         FlairDatapointDataset(train),
         FlairDatapointDataset(posts.dev),
@@ -160,7 +164,8 @@ def run(
     )
     step = fine_tune(tagger, data, options, keep_embeddings=options.frozen)
     predict = partial(tagger.predict, label_name=PREDICTED, mini_batch_size=options.batch_size)
-    return {"step": step, **before_and_after(posts, tagger.calibrate, predict)}
+    assert tagger.grounding is not None
+    return {"step": step, **before_and_after(posts, tagger.grounding, tagger.calibrate, predict)}
 
 
 @dataclass(frozen=True)
@@ -176,15 +181,25 @@ class GroundedPosts:
 
 
 def before_and_after(
-    posts: GroundedPosts, calibrate: Callable[[list[Sentence]], Any], predict: Callable[[list[Sentence]], Any]
+    posts: GroundedPosts,
+    head: GroundingHead,
+    calibrate: Callable[[list[Sentence]], Any],
+    predict: Callable[[list[Sentence]], Any],
 ) -> dict[str, Any]:
-    """What `measure` gives of the test posts, `raw` and, after calibration on the development posts, `calibrated`."""
+    """What `measure` gives of the test posts, `raw` and, after calibration on the development posts, `calibrated`.
+
+    The second also has the columns of places where no entity is left without one.
+    """
     tested = [*posts.test, *posts.other_test]
     predict(tested)
     raw = measure(posts.test, posts.other_test)
     calibrate([*posts.dev, *posts.other_dev])
     predict(tested)
-    return {"raw": raw, "calibrated": measure(posts.test, posts.other_test)}
+    calibrated = measure(posts.test, posts.other_test)
+    head.calibration = replace(head.calibration, threshold=0.0)
+    predict(posts.test)
+    placed = measure(posts.test, [])
+    return {"raw": raw, "calibrated": calibrated | {f"{name}_placed": placed[name] for name in ("pointing", "half")}}
 
 
 def grounded_corpus(name: str, options: argparse.Namespace) -> GroundedPosts:
@@ -217,7 +232,8 @@ def measure(test: Sequence[Sentence], others: Sequence[Sentence]) -> dict[str, A
     """The scores of predicted entities, in percent, by the names of `COLUMNS`.
 
     Also `types`, for each type the gold entities that are shown, pointing and IoU > .5, and what calibration is
-    measured with: `grounded` and `places`, lists of a probability and whether it came true.
+    measured with: `grounded` and `places`, lists of a probability and whether it came true, None of an entity that was
+    given none.
 
     Args:
         test: posts with gold entities and predicted ones.
@@ -239,12 +255,12 @@ def measure(test: Sequence[Sentence], others: Sequence[Sentence]) -> dict[str, A
             for places in [places_of_type(gold, answers, name)]
         },
         "grounded": [
-            (round(answer.grounded, 4), bool(entity.regions)) for entity, answer in found if answer.grounded is not None
+            None if answer.grounded is None else (round(answer.grounded, 4), bool(entity.regions))
+            for entity, answer in found
         ],
         "places": [
-            (round(answer.region.score, 4), is_right(entity.regions, answer.region))
+            None if answer.region is None else (round(answer.region.score, 4), is_right(entity.regions, answer.region))
             for entity, answer in found
-            if answer.region is not None
         ],
     }
 
@@ -325,13 +341,19 @@ def type_table(results: Iterable[Mapping[str, Any]], test: Sequence[Sequence[Gol
 
 
 def truth_table(results: Iterable[Mapping[str, Any]]) -> str:
-    """How true the probabilities are before and after calibration, and, after it, of how many what share came true."""
+    """How true the probabilities are before and after calibration, and, after it, of how many what share came true.
+
+    They are of entities of which both say something, where there are any: calibration moves the threshold.
+    """
     lines = ["| probability | runs | said | mean | true | calibration error | Brier |", f"|{'---|' * 7}"]
     rows = list(results)
     after: dict[str, np.ndarray] = {}
     for kind, title in {"grounded": "`grounded`", "places": "`Region.score`"}.items():
-        for when in ("raw", "calibrated"):
-            found = np.array([pair for row in rows for pair in row[when][kind]], dtype=float).reshape(-1, 2)
+        said = {when: [pair for row in rows for pair in row[when][kind]] for when in ("raw", "calibrated")}
+        both = [None not in pairs for pairs in zip(*said.values(), strict=True)]
+        for when, pairs in said.items():
+            kept = [pair for pair, counts in zip(pairs, both, strict=True) if counts or (pair and not any(both))]
+            found = np.array(kept, dtype=float).reshape(-1, 2)
             if not len(found):
                 continue
             mean, true = found.mean(axis=0)

@@ -24,7 +24,7 @@ class HeadAlone:
 
     Args:
         embeddings: of the words; they are computed once a post.
-        regions: of the pictures.
+        regions: of the pictures; they are read once a post.
         types: all types of entities.
     """
 
@@ -35,6 +35,7 @@ class HeadAlone:
         self._regions = regions
         self._types = list(types)
         self._words: dict[int, Tensor] = {}
+        self._pictures: dict[int, Tensor] = {}
         self.head = GroundingHead(
             word_size=embeddings.embedding_length, region_size=regions.embedding_length, labels=len(types)
         )
@@ -99,10 +100,20 @@ class HeadAlone:
                     types[row, place, self._types.index(span.tag)] = 1.0
             yield (
                 Mentions(span_features(self._vectors(batch), gold.spans), types),
-                self._regions.regions(batch),
+                self._images(batch),
                 gold,
                 batch,
             )
+
+    def _images(self, sentences: list[Sentence]) -> ImageFeatures:
+        """The pictures of a batch, which all posts have."""
+        if new := [sentence for sentence in sentences if id(sentence) not in self._pictures]:
+            images = self._regions.regions(new)
+            for sentence, pooled, regions in zip(new, images.pooled, images.regions, strict=True):
+                self._pictures[id(sentence)] = torch.cat([pooled.unsqueeze(0), regions]).half()
+        rows = torch.stack([self._pictures[id(sentence)] for sentence in sentences]).float()  # (B, 1 + R, Dv)
+        present = torch.ones(len(sentences), dtype=torch.bool)
+        return ImageFeatures(rows[:, 1:], rows[:, 0], present, self._regions.grid, count=len(sentences))
 
     def _vectors(self, sentences: list[Sentence]) -> Tensor:
         """The word vectors of a batch, (B, T, De)."""

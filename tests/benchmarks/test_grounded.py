@@ -105,22 +105,26 @@ def test_measures_are_those_of_what_was_found(posts):
     assert measured["gmner"] == pytest.approx(100 * 2 / 7)
     assert (measured["none"], measured["half"], measured["precision"]) == (0.0, pytest.approx(100 / 3), 100.0)
     assert measured["grounded"] == [(0.9, True), (0.25, True), (0.8, True), (0.1, False), (0.1, False)]
-    assert measured["places"] == [(0.75, True), (0.5, False)]
+    assert measured["places"] == [(0.75, True), None, (0.5, False), None, None]
     assert measured["types"]["ANIMALS"] == [2, 50.0, 0.0]
 
 
 def test_tables_have_a_row_for_each_answer_and_configuration(posts):
     gold = gold_of(posts)
     scores = columns(blind_scores(gold, gold)["whole picture"])
-    measured = {**scores, "none": 1.5, "precision": None, "grounded": [(0.5, True)] * 20, "places": []}
-    run = {"backbone": "efficientnet", "grid": 12, "configuration": "boxes", "raw": measured, "calibrated": measured}
+    measured = {**scores, "none": 1.5, "precision": None, "grounded": [(0.5, True)] * 20}
+    raw = {**measured, "places": [(0.4, True), (0.2, False), None]}
+    calibrated = {**measured, "places": [(0.6, True), None, (0.3, True)]}
+    run = {"backbone": "efficientnet", "grid": 12, "configuration": "boxes", "raw": raw, "calibrated": calibrated}
     lines = table([{**run, "seed": 1}, {**run, "seed": 2}], blind_scores(gold, gold)).splitlines()
     assert lines[3].startswith("| whole picture | - | 100.0 |")
     assert lines[-1].startswith(f"| efficientnet 12 x 12, {CONFIGURATIONS['boxes'].title} | 2 | 100.0 ± 0.0 |")
     assert lines[-1].endswith("| - |")
     truth = truth_table([run]).splitlines()
     assert truth[2] == "| `grounded`, raw | 1 | 20 | 0.500 | 1.000 | 0.500 | 0.250 |"
-    assert truth[-1] == "| 0.3 to 0.5 | 20 | 0.500 | 1.000 |"
+    assert truth[4] == "| `Region.score`, raw | 1 | 1 | 0.400 | 1.000 | 0.600 | 0.360 |"
+    assert truth[5] == "| `Region.score`, calibrated | 1 | 1 | 0.600 | 1.000 | 0.400 | 0.160 |"
+    assert "| 0.3 to 0.5 | 20 | 0.500 | 1.000 |" in truth
 
 
 def test_a_run_that_has_ended_is_not_done_again(folder, monkeypatch, capsys):
@@ -153,6 +157,7 @@ def test_the_head_alone_learns_where_and_whether(folder, posts, share):
 
     class Regions:
         embedding_length = 5
+        grid = (4, 4)
 
         def regions(self, sentences):
             vectors = torch.randn(len(sentences), 16, 5)
