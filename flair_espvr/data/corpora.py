@@ -96,7 +96,7 @@ class MultimodalCorpus(Corpus[Sentence]):
 
     Raises:
         MissingFilesError: the file of a split is not there.
-        ConfigurationError: another file or folder is not there.
+        ConfigurationError: another file or folder is not there, or there is no post in any split.
         PostFormatError: a file does not follow its format.
     """
 
@@ -142,6 +142,8 @@ class MultimodalCorpus(Corpus[Sentence]):
             )
             datasets[split] = FlairDatapointDataset(sentences)
             log.info("%s: %s", path, self.summary[split])
+        if not any(map(len, datasets.values())):
+            raise ConfigurationError(f"{', '.join(map(str, files.values()))}: no posts, so there is no corpus")
         if region_file is not None:
             posts = [sentence for dataset in datasets.values() for sentence in dataset.datapoints]
             add_regions(posts, read_entity_regions(region_file), label_type=label_type, path=region_file)

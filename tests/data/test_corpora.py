@@ -103,6 +103,13 @@ def test_an_empty_split_and_a_split_without_entities_work(folder):
     assert corpus.summary["test"].entities == 0
 
 
+@pytest.mark.parametrize("content", ["", "\n\n", "\ufeff"])
+def test_a_corpus_without_posts_is_refused(tmp_path, content):
+    (tmp_path / "train.txt").write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"train\.txt: no posts"):
+        MultimodalCorpus(tmp_path, dev_file=None, test_file=None)
+
+
 def test_a_missing_file_is_named_with_what_is_there(folder):
     (folder / "valid.txt").rename(folder / "development.txt")
     expected = r"no dev file valid\.txt or dev\.txt or valid\.jsonl or dev\.jsonl; the folder has captions\.tsv, dev"

@@ -116,6 +116,15 @@ def test_settings_of_an_export(folder: Path, refused: Any, content: bytes) -> No
         ESPVRTagger.from_pretrained(folder)
 
 
+@pytest.mark.parametrize("depth", [900, 5_000, 100_000])
+def test_settings_that_nest(folder: Path, refused: Any, depth: int) -> None:
+    settings = json.loads((folder / "config.json").read_bytes())
+    nested = json.dumps({**settings, "model_card": "here"}).replace('"here"', "[" * depth + "]" * depth)
+    (folder / "config.json").write_text(nested, encoding="utf-8")
+    with refused(EXPORT, f"`config.json` of lists in lists, {depth:,} deep", UnsafeModelError, "damaged"):
+        ESPVRTagger.from_pretrained(folder)
+
+
 def test_a_pickle_as_a_backbone(tmp_path: Path, refused: Any, payload: object) -> None:
     torch.save({"state_dict": {"a": torch.zeros(1), "b": payload}}, tmp_path / "evil.pth")
     with refused(

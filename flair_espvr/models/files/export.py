@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 
 from flair_espvr.errors import ConfigurationError, EspvrError, UnsafeModelError
 from flair_espvr.io.atomic import atomic_folder
-from flair_espvr.models.files.checkpoint import BYTES, KIND, check_format, marked, to_plain
+from flair_espvr.models.files.checkpoint import BYTES, KIND, check_format, damage_explained, marked, to_plain
 from flair_espvr.models.files.model_card import FACTS, ModelFacts, model_card
 from flair_espvr.models.files.tokenizer_archive import pack_tokenizer, unpack_tokenizer
 
@@ -97,7 +97,8 @@ def read_pretrained(name: str | Path, *, revision: str | None = None, **hub_argu
     parts = settings.pop("weights", None)
     if not isinstance(parts, list) or not set(map(str, parts)) <= set(_WEIGHTS) or "state_dict" not in parts:
         raise UnsafeModelError(f"{folder / CONFIG}: is damaged: it does not say which weights there are")
-    state = _from_json(settings, folder)
+    with damage_explained():
+        state = _from_json(settings, folder)
     return {**state, **{part: _read_weights(folder / _WEIGHTS[part]) for part in parts}}
 
 

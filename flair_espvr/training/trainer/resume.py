@@ -59,7 +59,8 @@ class ResumableTrainer(ModelTrainer):
 
         Raises:
             ConfigurationError: the folder holds the state of another training, of another version of flair-espvr, or
-                one whose best model is gone; another trainer is at work in it; or training is to run on several GPUs.
+                one whose best model is gone; another trainer is at work in it; training is to run on several GPUs; or
+                there are no posts to train on.
                 Nothing was changed.
             UnsafeModelError: the state hides code or is damaged. Nothing was changed.
         """
@@ -70,6 +71,8 @@ class ResumableTrainer(ModelTrainer):
             raise ConfigurationError(
                 "multi_gpu: a training on several GPUs cannot be resumed; use Flair's ModelTrainer"
             )
+        if not self.corpus.train:
+            raise ConfigurationError(f"{self.corpus}: there are no training posts")
         if isinstance(arguments["sampler"], type):
             arguments["sampler"] = arguments["sampler"]()
         folder = Path(arguments["base_path"])

@@ -16,6 +16,7 @@ import flair
 import pytest
 import torch
 from flair.data import Corpus, Sentence
+from flair.datasets import FlairDatapointDataset
 from flair.embeddings import TransformerWordEmbeddings
 from flair.models import SequenceTagger
 from flair.nn import Classifier
@@ -366,6 +367,12 @@ def test_several_gpus_are_refused(build_model: BuildModel, corpus: Corpus[Senten
     with pytest.raises(ConfigurationError, match="multi_gpu"):
         train(ResumableTrainer(build_model(), corpus), tmp_path / "run", multi_gpu=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_training_without_posts_is_refused(build_model: BuildModel, corpus: Corpus[Sentence], tmp_path: Path) -> None:
+    empty = Corpus(FlairDatapointDataset([]), corpus.dev, corpus.test, sample_missing_splits=False)
+    with pytest.raises(ConfigurationError, match="no training posts"):
+        train(ResumableTrainer(build_model(), empty), tmp_path / "run")
 
 
 def test_a_second_trainer_in_the_folder_is_refused(
