@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 HELP = "tag posts with a saved model: entities with type, score and place in the picture"
 
-_FORMATS = ("jsonl", "columns", "html")
+_FORMATS = ("jsonl", "columns", "html", "parquet")
 _FORMAT_OF_SUFFIX = {
     "": "jsonl",
     ".jsonl": "jsonl",
@@ -67,6 +67,7 @@ jsonl    the post with its "entities", each with "text", "type", "score", "start
          "text", or words where it has "tokens"), "words" and "region" (fractions of the picture, or null)
 columns  an IMGID: line, then word<TAB>tag lines
 html     one page with all posts and pictures (some 50 kB each: for hundreds of posts, not for a million)
+parquet  with --ray: columns id, text, tokens, image, entities (as in jsonl) and other, JSON of all other fields
 
 While --out is written it is called FILE.part. A run that was stopped, by Ctrl-C or by a power cut, goes on where it
 was when the same command is given again; only a page begins anew. Nothing is written but --out: to keep the regions of
@@ -134,6 +135,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"{arguments.out}: the suffix {suffix!r} tells no format to write; take one of {known}, or name the "
             "format (--format)"
         )
+    if format_ == "parquet" and arguments.ray is None:
+        raise ConfigurationError("--format parquet: needs --ray and a folder as --out, a file for each block of posts")
     if format_ == "html" and arguments.out is None:
         raise ConfigurationError("--format html: needs --out FILE, the page to write")
     if arguments.batch_size < 1:
@@ -201,7 +204,9 @@ def _tag_on_cluster(arguments: argparse.Namespace, format_: str) -> "Totals":
     from flair_espvr.tagging.block_tagger import TaggingJob
 
     if arguments.out is None or format_ == "html":
-        raise ConfigurationError("--ray: needs --out FOLDER, for JSONL or columns; a page is written by one process")
+        raise ConfigurationError(
+            "--ray: needs --out FOLDER, for JSONL, columns or Parquet; a page is written by one process"
+        )
     if not arguments.inputs or arguments.text is not None:
         raise ConfigurationError("--ray: needs files or folders of posts")
     job = TaggingJob(

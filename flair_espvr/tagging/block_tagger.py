@@ -32,7 +32,7 @@ class TaggingJob:
         model: A model file, or a folder of `save_pretrained`.
         inputs: Files and folders of posts; with `images`, `contexts` and `images_below` see `post_files_from`.
         out: The folder to write.
-        format: `"jsonl"` or `"columns"`.
+        format: `"jsonl"`, `"columns"` or `"parquet"`.
         batch_size, amp, min_score: See `tag_posts`.
         keep_bad: Put malformed posts aside in place of stopping.
         store: The region store to read, in place of the model's own.

@@ -4,7 +4,7 @@
     shards/NAME.jsonl  the tagged posts of a block, whole or not there
     notes/NAME.json    its counts, its bad pictures and bad posts; written before the shard
 
-One after the other by name, the shards are the file that one process would have written.
+One after the other by name, the shards are the file that one process would have written, or Parquet files of its rows.
 """
 
 import json
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flair_espvr.data.formats.parquet import tagged_as_parquet
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.images.bad_images import BadImages
 from flair_espvr.io.atomic import atomic_write, write_text
@@ -21,12 +22,13 @@ from flair_espvr.io.spooled import SpooledLines
 from flair_espvr.tagging.outputs import column_predictions, jsonl_predictions
 from flair_espvr.tagging.stream import PostTagging
 
-SUFFIXES = {"jsonl": ".jsonl", "columns": ".txt"}
+SUFFIXES = {"jsonl": ".jsonl", "columns": ".txt", "parquet": ".parquet"}
 """By format, the suffix of a shard."""
 
 _LOCK = ".lock"
 
-_TO_BYTES: dict[str, Callable[..., bytes]] = {"jsonl": jsonl_predictions, "columns": column_predictions}
+_TO_BYTES: dict[str, Callable[..., bytes]] = {"columns": column_predictions}
+"""By format, what a window of tagged posts becomes; JSONL, or what is made of it, by default."""
 
 
 @dataclass
@@ -56,7 +58,7 @@ class Shards:
 
     Attributes:
         folder: The folder.
-        format: `"jsonl"` or `"columns"`.
+        format: `"jsonl"`, `"columns"` or `"parquet"`.
     """
 
     folder: Path
@@ -111,8 +113,12 @@ class Shards:
             more_bad: Called at the end for images that the tagger never saw, and what is wrong with them.
         """
         with atomic_write(self.shard(name)) as file:
-            for window in tagging.windows():
-                file.write(_TO_BYTES[self.format](window, label_type=tagging.label_type))
+            to_bytes = _TO_BYTES.get(self.format, jsonl_predictions)
+            windows = (to_bytes(window, label_type=tagging.label_type) for window in tagging.windows())
+            if self.format == "parquet":
+                file.write(tagged_as_parquet(b"".join(windows)))
+            else:
+                file.writelines(windows)
             for picture, reason in more_bad():
                 tagging.bad_images.add(picture, reason)
             note = {

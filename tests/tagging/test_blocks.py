@@ -152,6 +152,22 @@ def test_the_shards_are_what_one_process_writes(job: TaggingJob, tmp_path: Path,
     assert manifest["posts"] == tagging.posts == 120
 
 
+def test_shards_of_parquet_hold_the_rows_of_jsonl(job: TaggingJob, tmp_path: Path) -> None:
+    dataset = pytest.importorskip("pyarrow.dataset")
+    one_process(job, tmp_path / "one")
+    totals = tag_all(replace(job, format="parquet"))
+    rows = dataset.dataset(sorted((job.out / "shards").iterdir())).to_table().to_pylist()
+    records = [json.loads(line) for line in (tmp_path / "one").read_text(encoding="utf-8").splitlines()]
+    assert len(rows) == len(records) == totals.posts == 120
+    for row, record in zip(rows, records, strict=True):
+        entities = [{**entity, "grounded": entity.get("grounded")} for entity in record.pop("entities")]
+        assert row.pop("entities") == entities
+        record |= json.loads(row.pop("other") or "{}")
+        assert {name: value for name, value in row.items() if value is not None} == {**record, "id": str(record["id"])}
+    tagged = PostFile(sorted((job.out / "shards").iterdir())[0]).posts()
+    assert next(tagged).record["text"] == records[0]["text"]  # read again by this package
+
+
 def test_a_folder_is_taken_up_where_it_was_left(job: TaggingJob, folder: Path) -> None:
     tag_all(job)
     shards = sorted((job.out / "shards").iterdir())

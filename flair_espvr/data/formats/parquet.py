@@ -1,11 +1,12 @@
-"""One's own posts as Parquet: a row each, whose columns are the fields of JSONL (`flair_espvr.data.formats.jsonl`).
+"""Posts as Parquet: a row each, whose columns are the fields of JSONL (`flair_espvr.data.formats.jsonl`).
 
 `image` is a path, relative to the file's folder, or the bytes of a picture file, or a struct of both, as Hugging Face's
 `datasets` writes it. Columns that are null in a row are fields that the post does not have.
 """
 
+import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -85,13 +86,60 @@ def parsed_row(number: int, row: Mapping[str, Any], *, source: str | Path, folde
     return post if content is None else replace(post, image=content)
 
 
+def tagged_as_parquet(lines: bytes) -> bytes:
+    """Tagged posts as a Parquet file whose columns are the same, whatever fields the posts have.
+
+    `id`, `text`, `tokens` and `image` are those of the post, null where it has none, the id as text; `entities` is what
+    was found, as in JSONL; `other` is a JSON object of all other fields.
+
+    Args:
+        lines: The posts as JSONL.
+
+    Raises:
+        ConfigurationError: pyarrow is not installed.
+    """
+    arrow, parquet = _pyarrow("writing Parquet")
+    number, whole, text = arrow.float64(), arrow.int64(), arrow.string()
+    region = arrow.struct([(name, number) for name in ("left", "top", "right", "bottom", "score")])
+    entity = arrow.struct(
+        [
+            *(("text", text), ("type", text), ("score", number), ("start", whole), ("end", whole)),
+            *(("words", arrow.list_(whole)), ("region", region), ("grounded", number)),
+        ]
+    )
+    columns = {
+        "id": text,
+        "text": text,
+        "tokens": arrow.list_(text),
+        "image": text,
+        "entities": arrow.list_(entity),
+        "other": text,
+    }
+    table = arrow.Table.from_pylist([_row(line, columns) for line in lines.splitlines()], arrow.schema(columns))
+    file = io.BytesIO()
+    parquet.write_table(table, file)
+    return file.getvalue()
+
+
+def _row(line: bytes, columns: Collection[str]) -> dict[str, Any]:
+    record = json.loads(line)
+    row = {name: record.pop(name, None) for name in columns if name != "other"}
+    return {**row, "id": None if row["id"] is None else str(row["id"]), "other": json.dumps(record) if record else None}
+
+
 def _opened(path: str | Path) -> "ParquetFile":
-    try:
-        from pyarrow.parquet import ParquetFile
-    except ModuleNotFoundError:
-        raise ConfigurationError(f"{path}: reading Parquet needs pyarrow: pip install 'flair-espvr[ray]'") from None
+    _, parquet = _pyarrow(f"{path}: reading Parquet")
     with _damage_explained(path):
-        return ParquetFile(path)
+        return parquet.ParquetFile(path)
+
+
+def _pyarrow(purpose: str) -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ModuleNotFoundError:
+        raise ConfigurationError(f"{purpose} needs pyarrow: pip install 'flair-espvr[ray]'") from None
+    return pyarrow, parquet
 
 
 @contextmanager
