@@ -1,7 +1,10 @@
 """Tiny encoders and backbones with random weights, and a corpus small enough to learn by heart."""
 
+import gc
 import json
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,9 @@ from transformers import (
 )
 
 from flair_espvr import CaptionedTransformerEmbeddings, ESPVRTagger, ImageRegionEmbeddings
+from flair_espvr.errors import ClusterError
 from flair_espvr.models.registry import model_class
+from flair_espvr.tagging.backends.ray import cluster
 
 settings.register_profile("on any machine", deadline=None)  # how long an example takes says more of what runs beside it
 settings.load_profile("on any machine")
@@ -208,3 +213,28 @@ def recipe_path(tmp_path: Path, corpus_folder: Path, tiny_bert: Path) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def ray() -> Iterator[Any]:
+    """A cluster of two processors, whose workers are as urgent as other processes, and have time to start."""
+    pytest.importorskip("ray")
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        patch.setenv("RAY_worker_niceness", "0")
+        patch.setenv("RAY_worker_register_timeout_seconds", "600")
+        try:
+            yield stack.enter_context(cluster(cpus=2))
+        except ClusterError as error:
+            pytest.skip(f"Ray gives its processes 30 seconds to start, and this machine took longer: {error}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()  # Ray does not wait for all of its processes
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As many as a worker of Ray has: others would add up in another order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

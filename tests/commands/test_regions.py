@@ -118,6 +118,24 @@ def test_parts_on_a_cluster_are_merged(corpus, tmp_path, command, monkeypatch, c
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "store"]
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray")
+def test_workers_of_a_cluster_fill_the_store_that_one_process_fills(corpus, tmp_path, command, capsys):
+    command.extract(corpus, tmp_path / "one")
+    capsys.readouterr()
+    assert command.extract(corpus, tmp_path / "store", "--workers", 2, "--ray") == 3
+    printed = capsys.readouterr()
+    assert f"{tmp_path / 'store'}: 12 pictures." in printed.out
+    assert "bad 3" in printed.out
+    ours, theirs = content(tmp_path / "store"), content(tmp_path / "one")
+    assert ours.keys() == theirs.keys()
+    for key, value in ours.items():  # other batches, other last bits
+        features, others = (np.frombuffer(stored, np.float16) for stored in (value, theirs[key]))
+        np.testing.assert_allclose(features, others, atol=1e-2, rtol=1e-2)
+    assert RegionStore(tmp_path / "store").verify() == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "store"]
+
+
 def test_without_bad_pictures_all_is_well(tmp_path, command):
     save_picture(tmp_path / "pictures" / "a.png", 1)
     assert command.extract(tmp_path / "pictures", tmp_path / "store") == 0

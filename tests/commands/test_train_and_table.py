@@ -318,6 +318,27 @@ def test_a_search_ranks_by_dev_score(
     assert "did you mean window?" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray", "one_thread")
+def test_a_table_and_a_search_on_a_cluster_are_those_of_one_process(
+    recipe_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, search = table_file(tmp_path, recipe_path), tmp_path / "search.yaml"
+    search.write_text(
+        yaml.safe_dump({"recipe": recipe_path.name, "grid": {"training.learning_rate": ["1e-6", "1e-2"]}}),
+        encoding="utf-8",
+    )
+    printed: dict[str, str] = {}
+    for name, options in {"here": [], "there": ["--workers", "2", "--ray"]}.items():
+        out = ["--out", str(tmp_path / name)]
+        assert main(["table", str(table), *out, *options]) == 0
+        assert main(["search", str(search), *out, *options]) == 0
+        printed[name] = capsys.readouterr().out
+    assert printed["there"] == printed["here"]
+    for file in ("table.md", "table.csv", "table.tex"):
+        assert (tmp_path / "there/tables" / file).read_bytes() == (tmp_path / "here/tables" / file).read_bytes()
+
+
 def test_a_check_opens_what_a_recipe_names(
     recipe_path: Path, corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

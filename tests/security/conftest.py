@@ -63,6 +63,17 @@ def _try_each(
     pipe.send(outcomes)
 
 
+def _answers(receiver: Any, process: Any) -> bool:
+    """Whether a process answers or ends; not if it sleeps, a minute long, over something that never comes."""
+    asleep = 0
+    while not receiver.poll(1):
+        state = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        asleep = asleep + 1 if state == "S" else 0  # one that waits for a processor is ready to run
+        if asleep == 60:
+            return False
+    return True
+
+
 class Payload:
     """Makes the canary's file when it is unpickled."""
 
@@ -122,7 +133,7 @@ def outcomes(canary: Path) -> Outcomes:
         process = FORK.Process(target=_try_each, args=(work, inputs, documented, sender))
         process.start()
         sender.close()
-        answered = receiver.poll(5 * CPU_SECONDS)  # beyond that it waits for something that never comes
+        answered = _answers(receiver, process)
         try:
             answer = receiver.recv() if answered else "no answer: it hangs"
         except EOFError:

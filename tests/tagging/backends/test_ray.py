@@ -1,54 +1,26 @@
 """The Ray back-end: against one process, with a worker killed on the way, and its book-keeping without Ray."""
 
 import argparse
-import gc
 import os
 import signal
 import threading
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 
 from flair_espvr import ESPVRTagger
 from flair_espvr.commands import predict
 from flair_espvr.errors import ClusterError, ConfigurationError
-from flair_espvr.tagging.backends.ray import _on_workers, cluster, on_cluster, tag_on_cluster
+from flair_espvr.tagging.backends.ray import _on_workers, on_cluster, tag_on_cluster
 from flair_espvr.tagging.block_tagger import WINDOWS, TaggingJob
 from flair_espvr.tagging.blocks import Block, Piece
 from flair_espvr.tagging.raw_posts import Place
 from flair_espvr.tagging.shards import Totals
-
-
-@pytest.fixture(scope="module")
-def ray() -> Iterator[Any]:
-    """A cluster of two processors, whose workers are as urgent as other processes, and have time to start."""
-    pytest.importorskip("ray")
-    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
-        patch.setenv("RAY_worker_niceness", "0")
-        patch.setenv("RAY_worker_register_timeout_seconds", "600")
-        try:
-            yield stack.enter_context(cluster(cpus=2))
-        except ClusterError as error:
-            pytest.skip(f"Ray gives its processes 30 seconds to start, and this machine took longer: {error}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()  # Ray does not wait for all of its processes
-
-
-@pytest.fixture
-def _one_thread() -> Iterator[None]:
-    """As many as a worker of Ray has: others would add up in another order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -86,7 +58,7 @@ def parent(process: int) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.usefixtures("one_thread")
 def test_the_same_as_one_process_with_a_worker_killed_on_the_way(ray: Any, job: TaggingJob, tmp_path: Path) -> None:
     killed: list[int] = []
     is_over = threading.Event()
