@@ -36,6 +36,7 @@ DOCUMENTATION = [
     "sphinx-copybutton>=0.5",
     "sphinxcontrib-mermaid>=1",
 ]
+SPACY = ["spacy>=3.8,<3.9"]
 RAY = ["pyarrow>=15", "ray>=2.40"]
 
 ROOT = Path(__file__).parent
@@ -94,9 +95,10 @@ setup(
         "ocr": OCR,
         "offline": OFFLINE,
         "ray": RAY,
+        "spacy": SPACY,
         "heic": HEIC,
         "words": ["gensim>=4.3"],
-        "dev": [*DEVELOPMENT, *DEMO, *OCR, *OFFLINE, *RAY, *HEIC],
+        "dev": [*DEVELOPMENT, *DEMO, *OCR, *OFFLINE, *RAY, *HEIC, *SPACY],
     },
     entry_points={"console_scripts": ["flair-espvr=flair_espvr.commands.main:main"]},
     classifiers=[

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to",
         dest="target_format",
-        choices=(*formats, "label-studio"),
+        choices=(*formats, "docbin", "label-studio"),
         help="format of OUT (default: told by its suffix)",
     )
     parser.add_argument(

@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--min-score", type=float, default=0.0, metavar="P", help="leave out entities with a score below P, in 0..1"
     )
+    parser.add_argument(
+        "--no-spaces",
+        action="store_true",
+        help="posts of words, as columns, have no spaces between these (Chinese, say): texts are shown as written",
+    )
     add_bad_list_argument(parser)
     parser.add_argument(
         "--bad-posts",
@@ -162,12 +168,15 @@ def _tag_here(arguments: argparse.Namespace, format_: Any) -> "PostTagging":
     """Tag the posts in this process."""
     import flair
 
+    from flair_espvr.data.post import Post
     from flair_espvr.models.loading import load_tagger, read_store, tagger_digest
     from flair_espvr.tagging import PostTagging, count_posts, write_tagged
 
     keep_bad = arguments.bad_posts is not None
     with _flair_on_stderr() as log:
         posts, folders = _posts(arguments, keep_bad)
+        if arguments.no_spaces:
+            posts = (replace(post, spaces=False) if isinstance(post, Post) else post for post in posts)
         log.setLevel(logging.ERROR)  # pictures that cannot be read are listed at the end, each once
         flair.device = chosen_device(arguments.device)
         tagger = load_tagger(arguments.model, trusted=arguments.trust)
@@ -183,6 +192,8 @@ def _tag_here(arguments: argparse.Namespace, format_: Any) -> "PostTagging":
             relevance=format_ == "html",
         )
         made_by = {"model": tagger_digest(arguments.model), "amp": arguments.amp}
+        if arguments.no_spaces:
+            made_by["spaces"] = False
         if arguments.min_score:
             made_by["min_score"] = arguments.min_score
         if arguments.images_below is not None:
@@ -203,6 +214,8 @@ def _tag_on_cluster(arguments: argparse.Namespace, format_: str) -> "Totals":
     from flair_espvr.tagging.backends.ray import tag_on_cluster
     from flair_espvr.tagging.block_tagger import TaggingJob
 
+    if arguments.no_spaces:
+        raise ConfigurationError("--no-spaces: is for one process; leave --ray out")
     if arguments.out is None or format_ == "html":
         raise ConfigurationError(
             "--ray: needs --out FOLDER, for JSONL, columns or Parquet; a page is written by one process"

@@ -85,6 +85,7 @@ class MultimodalCorpus(Corpus[Sentence]):
         test_file: the same for testing.
         label_type: the annotation layer that gets the entities.
         label_name_map: other names for some entity types, for instance `{"OTHER": "MISC"}`.
+        spaces: whether there are spaces between words; False for Chinese, say, so that texts are shown as written.
         name: what the corpus is called; the folder's name if not given.
         sample_missing_splits: whether a split given as `None` is sampled from train, as `flair.data.Corpus` does.
         random_seed: seed of that sampling.
@@ -118,6 +119,7 @@ class MultimodalCorpus(Corpus[Sentence]):
         test_file: FileName = CORPUS_FILES["test"],
         label_type: str = "ner",
         label_name_map: Mapping[str, str] | None = None,
+        spaces: bool = True,
         name: str | None = None,
         sample_missing_splits: bool | Literal["only_dev", "only_test"] = True,
         random_seed: int | None = None,
@@ -138,7 +140,7 @@ class MultimodalCorpus(Corpus[Sentence]):
         datasets: dict[str, FlairDatapointDataset[Sentence]] = {}
         for split, path in files.items():
             sentences, self.summary[split] = _read_split(
-                _sentences(path, label_type, label_name_map), pictures, contexts, label_type
+                _sentences(path, label_type, label_name_map, spaces), pictures, contexts, label_type
             )
             datasets[split] = FlairDatapointDataset(sentences)
             log.info("%s: %s", path, self.summary[split])
@@ -190,10 +192,13 @@ def _region_file(folder: Path, given: Place) -> Path | None:
     return beside if given is None and beside.is_file() else None
 
 
-def _sentences(path: Path, label_type: str, label_name_map: Mapping[str, str] | None) -> Iterator[Sentence]:
+def _sentences(
+    path: Path, label_type: str, label_name_map: Mapping[str, str] | None, spaces: bool
+) -> Iterator[Sentence]:
     if path.suffix == ".jsonl":
-        return read_jsonl_sentences(path, label_type=label_type, label_name_map=label_name_map)
-    return (post_sentence(post, label_type=label_type, label_name_map=label_name_map) for post in read_posts(path))
+        return read_jsonl_sentences(path, label_type=label_type, label_name_map=label_name_map, spaces=spaces)
+    posts = read_posts(path, spaces=spaces)
+    return (post_sentence(post, label_type=label_type, label_name_map=label_name_map) for post in posts)
 
 
 def _read_split(

@@ -30,6 +30,7 @@ class Post:
             picture.
         contexts: what else is known about it, by metadata key, of `CONTEXTS`.
         source: where it was read, for messages.
+        spaces: whether there are spaces between its words, where it has no text of its own.
     """
 
     image_id: str | None
@@ -40,6 +41,7 @@ class Post:
     image: str | bytes | None = None
     contexts: Mapping[str, Context] = field(default_factory=dict)
     source: str | Path = field(default="", compare=False)
+    spaces: bool = True
 
     def fingerprint(self) -> bytes:
         """Bytes that tell whether a post is the same as one before: its content, and where its picture is."""

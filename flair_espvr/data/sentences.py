@@ -36,10 +36,20 @@ def post_sentence(post: Post, *, label_type: str = "ner", label_name_map: Mappin
             sentence = record_sentence(post.record, label_type=label_type, label_name_map=names)
         except RecordError as reason:
             raise format_error(post.source, post.line, json.dumps(post.record), f"a post as JSON ({reason})") from None
+    if not post.spaces and "text" not in (post.record or {}):
+        _join(sentence)
     for key, value in {IMAGE_ID: post.image_id, IMAGE: post.image, **post.contexts}.items():
         if value is not None:
             sentence.add_metadata(key, value)
     return sentence
+
+
+def _join(sentence: Sentence) -> None:
+    """Let no spaces stand between the words."""
+    place = 0
+    for token in sentence:
+        token.whitespace_after, token.start_position = 0, place
+        place += len(token.text)
 
 
 def _tagged_sentence(post: Post, label_type: str, names: Mapping[str, str]) -> Sentence:

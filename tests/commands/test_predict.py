@@ -577,3 +577,15 @@ def test_a_page_counts_as_the_command_does(
     counts = {one.find("dt").text: one.find("dd").text for one in page.xpath("//dl[@class='counts']/div")}
     assert counts["with picture"] == "5"
     assert counts["pictures unreadable"] == "2"
+
+
+def test_words_without_spaces(run: Run, tmp_path: Path) -> None:
+    words = ["kevin", "plays", "in", "oakland"]
+    (tmp_path / "posts.txt").write_text("".join(f"{word}\n" for word in words))
+    shown = []
+    for options in ((), ("--no-spaces",)):
+        assert run(tmp_path / "posts.txt", "--out", tmp_path / "out.jsonl", "--quiet", *options) == 0
+        shown.append(written(tmp_path / "out.jsonl")[0]["entities"])
+    for spaced, joined in zip(*shown, strict=True):
+        assert spaced == {**joined, "text": spaced["text"]}
+        assert joined["text"] == spaced["text"].replace(" ", "")

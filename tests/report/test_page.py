@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from flair_espvr.data import MultimodalCorpus
 from flair_espvr.data.region import Region
 from flair_espvr.report import page as page_module
 from flair_espvr.report import write_report
@@ -405,3 +406,19 @@ def test_pictures_enlarge_by_mouse_and_keyboard_without_a_script(page_of: PageOf
     assert page.select_one(".picture .enlarge input[type=checkbox]")["aria-label"] == "Enlarge the picture of post 1"
     assert ".picture:has(.enlarge input:checked) { position: fixed" in page.style.text
     assert not page.select("script")
+
+
+def test_text_without_spaces_is_shown_as_it_was_written(page_of: PageOf, tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("IMGID:7\n天\tB-PER\n地\tI-PER\n玄\tO\n", encoding="utf-8")
+    record = '{"tokens": ["天", "地", "玄"], "entities": [{"start": 0, "end": 2, "type": "PER"}]}'
+    (tmp_path / "test.jsonl").write_text(record, encoding="utf-8")
+    files = {"train_file": "train.txt", "dev_file": None, "test_file": "test.jsonl"}
+    for spaces, text, name in ((True, "天 地 玄", "天 地"), (False, "天地玄", "天地")):
+        corpus = MultimodalCorpus(tmp_path, **files, sample_missing_splits=False, spaces=spaces)
+        for split in (corpus.train, corpus.test):
+            assert split[0].text == text
+            assert [(span.text, span.start_position) for span in split[0].get_spans("ner")] == [(name, 0)]
+            page = page_of(split)
+            for mark in page.select("mark .number, mark .tag"):
+                mark.extract()
+            assert page.select_one("article .text").text == text

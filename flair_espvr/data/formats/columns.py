@@ -12,6 +12,7 @@ or BIOES, which posts have as BIO.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -23,18 +24,21 @@ from flair_espvr.errors import PostFormatError
 from flair_espvr.io.lines import format_error, read_lines
 
 
-def read_posts(path: str | Path, *, image_ids: bool = True) -> Iterator[Post]:
+def read_posts(path: str | Path, *, image_ids: bool = True, spaces: bool = True) -> Iterator[Post]:
     """The tagged posts of a column file, one at a time.
 
     Args:
         path: UTF-8, lines ending in LF or CRLF, with or without a byte order mark and a last blank line.
         image_ids: whether every post opens with an `IMGID:` line; False reads plain CoNLL.
+        spaces: whether texts have spaces between words; False for Chinese, say, so that entities and pages show the
+            text as it was written.
 
     Raises:
         OSError: the file cannot be opened.
         PostFormatError: a line is not what it should be; the message names file, line and what was expected.
     """
-    return parse_columns(read_lines(path), source=path, image_ids=image_ids, tagged=True)
+    posts = parse_columns(read_lines(path), source=path, image_ids=image_ids, tagged=True)
+    return posts if spaces else (replace(post, spaces=False) for post in posts)
 
 
 def parse_columns(

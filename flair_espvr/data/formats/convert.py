@@ -1,6 +1,7 @@
 """From one format of posts to another: JSONL, IMGID column files, plain CoNLL, CSV.
 
-CoNLL-2003, plain text and Twitter-GMNER with its boxes are read only, tasks of Label Studio written only.
+CoNLL-2003, plain text and Twitter-GMNER with its boxes are read only, tasks of Label Studio and spaCy's DocBin written
+only.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +13,7 @@ from flair_espvr.data.formats.columns import read_posts, write_posts
 from flair_espvr.data.formats.conll2003 import read_conll2003_posts
 from flair_espvr.data.formats.csv_posts import csv_as_json_lines, write_csv_posts
 from flair_espvr.data.formats.detect import Format, TargetFormat, format_of
+from flair_espvr.data.formats.docbin import write_docbin
 from flair_espvr.data.formats.jsonl import made_of_jsonl, write_records
 from flair_espvr.data.formats.label_studio import write_label_studio_tasks
 from flair_espvr.data.formats.labelled import LabelledPost, labelled_post
@@ -82,6 +84,8 @@ def convert_posts(
                 done.posts = write_records(_records(posts, done), file)
             case "csv":
                 done.posts = write_csv_posts(_records(posts, done), file)
+            case "docbin":
+                done.posts = write_docbin(posts, file)
             case "label-studio":
                 done.posts = write_label_studio_tasks(_records(posts, done), file)
             case _:

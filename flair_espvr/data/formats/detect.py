@@ -12,7 +12,7 @@ from flair_espvr.io.lines import read_lines
 Format = Literal["jsonl", "imgid", "conll", "conll2003"]
 """What a first line can tell; `"conll"` are two columns, `"conll2003"` more."""
 
-TargetFormat = Literal["jsonl", "imgid", "conll", "csv", "label-studio"]
+TargetFormat = Literal["jsonl", "imgid", "conll", "csv", "docbin", "label-studio"]
 """What posts can be written as."""
 
 IMAGE_ID_PREFIX = "IMGID:"
@@ -62,12 +62,18 @@ def format_of(path: str | Path) -> Format:
 
 
 def format_by_suffix(path: str | Path) -> TargetFormat:
-    """The format that a file to be written should have: `.jsonl`, `.conll`, or `.txt` for IMGID columns.
+    """The format of a file to be written: `.jsonl`, `.conll`, `.csv`, `.spacy`, or `.txt` for IMGID columns.
 
     Raises:
         ConfigurationError: the suffix is another one.
     """
-    suffixes: dict[str, TargetFormat] = {".jsonl": "jsonl", ".conll": "conll", ".txt": "imgid", ".csv": "csv"}
+    suffixes: dict[str, TargetFormat] = {
+        ".jsonl": "jsonl",
+        ".conll": "conll",
+        ".txt": "imgid",
+        ".csv": "csv",
+        ".spacy": "docbin",
+    }
     suffix = Path(path).suffix
     if suffix not in suffixes:
         raise ConfigurationError(

@@ -1,7 +1,7 @@
 """JSONL posts as Flair's sentences, and sentences as JSONL; `flair_espvr.data.formats.jsonl` describes the format."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,6 +10,7 @@ from flair.data import Sentence
 from flair_espvr.data.formats.jsonl import made_of_jsonl, write_records
 from flair_espvr.data.formats.overlaps import Keep
 from flair_espvr.data.formats.record_sentences import sentence_record
+from flair_espvr.data.post import Post
 from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import PostFormatError
 from flair_espvr.io.lines import read_lines
@@ -21,6 +22,7 @@ def read_jsonl_sentences(
     label_type: str = "ner",
     label_name_map: Mapping[str, str] | None = None,
     flatten: Keep | None = None,
+    spaces: bool = True,
     on_error: Callable[[PostFormatError], None] | None = None,
 ) -> Iterator[Sentence]:
     """The posts of a JSONL file as labelled sentences, one at a time.
@@ -37,13 +39,18 @@ def read_jsonl_sentences(
         label_name_map: other names for some types.
         flatten: which of overlapping entities stay; a warning at the end counts the others. By default they are an
             error, which counts them.
+        spaces: whether there are spaces between words, in posts of `"tokens"`.
         on_error: called with the error of each malformed post, which is then left out. Without it, the first is raised.
 
     Raises:
         OSError: the file cannot be opened.
         PostFormatError: a post is malformed, or one of its entities cuts a word, overlaps another or runs out of it.
     """
-    make = partial(post_sentence, label_type=label_type, label_name_map=label_name_map)
+
+    def make(post: Post) -> Sentence:
+        post = post if spaces else replace(post, spaces=False)
+        return post_sentence(post, label_type=label_type, label_name_map=label_name_map)
+
     folder = Path(path).parent
     yield from made_of_jsonl(read_lines(path), make, source=path, folder=folder, flatten=flatten, on_error=on_error)
 

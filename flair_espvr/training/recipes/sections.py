@@ -48,10 +48,12 @@ class _Corpus(Section):
 class FolderCorpus(_Corpus):
     """A folder of posts. A split's file is a name, several of which the first that is there counts, or null for none.
 
-    Of a split without a file, a tenth of the training posts takes the place, the same in all runs.
+    Of a split without a file, a tenth of the training posts takes the place, the same in all runs. `spaces` says
+    whether there are spaces between words; without them, as in Chinese, pages show the text as it was written.
     """
 
     folder: Path
+    spaces: bool = True
     train_file: FileNames
     dev_file: FileNames
     test_file: FileNames
