@@ -22,6 +22,7 @@ from flair_espvr.evaluation.evaluate import Evaluation
 from flair_espvr.evaluation.predictions_file import read_predictions
 from flair_espvr.evaluation.scores import Scores
 from flair_espvr.training.recipes.recipe_file import load_recipe
+from flair_espvr.training.recipes.sections import CaptionedTransformer
 from flair_espvr.training.runs import run as run_module
 from flair_espvr.training.runs.run_folder import RunFolder
 
@@ -389,7 +390,12 @@ def test_a_recipe_for_ones_own_posts_is_written_and_trained(
     (corpus_folder / "images").mkdir()
     (corpus_folder / "images" / "1.png").write_bytes(pictures[0].read_bytes())
     assert main(["recipe", "new", "posts", "--out", "with.yaml"]) == 0
+    (corpus_folder / "ocr.tsv").write_text("0\tEXIT\n")
     assert load_recipe("with.yaml").regions is not None
+    assert main(["recipe", "new", "posts", "--out", "read.yaml"]) == 0
+    embeddings = load_recipe("read.yaml").embeddings
+    assert isinstance(embeddings, CaptionedTransformer)
+    assert embeddings.contexts == ("ocr",)
     assert main(["recipe", "new", str(corpus_folder / "images")]) == 1
     assert "no file of training posts" in capsys.readouterr().err
 

@@ -9,6 +9,7 @@ import yaml
 
 from flair_espvr.data import IMAGE, POSTS, MultimodalCorpus
 from flair_espvr.data.formats.detect import CORPUS_FILES
+from flair_espvr.data.metadata import CAPTION, CONTEXTS
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.io.packaged import EFFICIENTNET_LITE0, MINILM_L6, resolve_packaged
 
@@ -24,7 +25,7 @@ corpus:
   folder: {folder}{files}
 embeddings:
   # {encoder_note}
-  model: {encoder}{captions}
+  model: {encoder}{contexts}
 {regions}model:
   type: espvr{model}
   hidden_size: 256
@@ -88,15 +89,22 @@ def starter_recipe(folder: Path, target: Path) -> str:
         ),
         encoder=encoder,
         encoder_note=encoder_note,
-        captions=""
-        if any(one.captions for one in corpus.summary.values())
-        else "\n  use_caption: false               # there are none; flair-espvr caption writes some",
+        contexts=_contexts(corpus),
         regions=_regions() if has_pictures else "",
         model="\n  window: 6"
         if has_pictures
         else "\n  regions: none                    # text alone: there are no pictures",
         epochs=next((epochs for posts, epochs in _EPOCHS if len(corpus.train) <= posts), 3),
     )
+
+
+def _contexts(corpus: MultimodalCorpus) -> str:
+    """What the encoder is to read after the words: whatever training posts have."""
+    there = [key for key in CONTEXTS if any(sentence.has_metadata(key) for sentence in corpus.train or ())]
+    if not there:
+        return "\n  use_caption: false               # there are none; flair-espvr caption writes some"
+    names = f"[{', '.join(there)}]"
+    return "" if there == [CAPTION] else f"\n  contexts: {names:<23}# read after the words, in this order"
 
 
 def _encoder() -> tuple[str, str]:
