@@ -392,7 +392,7 @@ def test_a_text_that_flair_cannot_split_is_put_aside(run: Run, tmp_path: Path, m
             raise ValueError
         return Sentence(text)
 
-    monkeypatch.setattr("flair_espvr.data.formats.records.Sentence", refuse)
+    monkeypatch.setattr("flair_espvr.data.formats.record_sentences.Sentence", refuse)
     assert run(posts, "--out", tmp_path / "out.jsonl", "--bad-posts", tmp_path / "bad.jsonl") == 3
     (bad,) = written(tmp_path / "bad.jsonl")
     assert (bad["line"], json.loads(bad["raw"])["id"]) == (2, 1)

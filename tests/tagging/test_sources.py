@@ -100,7 +100,7 @@ def test_a_text_that_flair_cannot_split_is_named(monkeypatch):
     def refuse(text):
         raise ValueError
 
-    monkeypatch.setattr("flair_espvr.data.formats.records.Sentence", refuse)
+    monkeypatch.setattr("flair_espvr.data.formats.record_sentences.Sentence", refuse)
     with pytest.raises(PostFormatError, match=r"folder/posts, line 1: .*post 5"):
         post_sentence(post)
 
