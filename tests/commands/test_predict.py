@@ -118,6 +118,8 @@ def test_jsonl_says_what_the_tagger_says(
             region = span.get_label("ner").metadata.get("region")
             assert (entity["region"] is None) == (region is None)
             if region is not None:
+                area = (region.right - region.left) * (region.bottom - region.top)
+                assert entity["region"].pop("times_even") == pytest.approx(region.score / area, abs=1e-3)
                 assert entity["region"] == pytest.approx(vars(region))
     assert results[0]["entities"][0]["region"] is not None
 
