@@ -100,7 +100,7 @@ def tagged_as_parquet(lines: bytes) -> bytes:
     """
     arrow, parquet = _pyarrow("writing Parquet")
     number, whole, text = arrow.float64(), arrow.int64(), arrow.string()
-    region = arrow.struct([(name, number) for name in ("left", "top", "right", "bottom", "score")])
+    region = arrow.struct([(name, number) for name in ("left", "top", "right", "bottom", "score", "times_even")])
     entity = arrow.struct(
         [
             *(("text", text), ("type", text), ("score", number), ("start", whole), ("end", whole)),
