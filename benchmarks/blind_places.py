@@ -28,14 +28,14 @@ _STEPS = 20
 def blind_scores(
     train: Iterable[Sequence[GoldEntity]], test: Sequence[Sequence[GoldEntity]]
 ) -> dict[str, GroundingScores]:
-    """The scores of answers that look at no picture, by name; spans and types are the gold ones."""
+    """Return the scores of answers that look at no picture, by name; spans and types are the gold ones."""
     constant = best_constant_box(entity for post in train for entity in post)
     answers = {"always none": None, "whole picture": WHOLE, "picture's centre": CENTRE, "best constant box": constant}
     return {name: answer_scores(test, partial(_always, place)) for name, place in answers.items()}
 
 
 def ceiling_scores(test: Sequence[Sequence[GoldEntity]], sides: Iterable[int]) -> dict[str, GroundingScores]:
-    """The scores of answers that know everything, on square grids: `best_rectangle` and `perfect_map_rectangle`."""
+    """Return the scores of answers that know everything on square grids: best rectangle, perfect map."""
     answers = {"best rectangle": best_rectangle, "perfect map": perfect_map_rectangle}
     return {
         f"{name} of {side} x {side}": answer_scores(test, partial(answer, side=side))
@@ -47,13 +47,13 @@ def ceiling_scores(test: Sequence[Sequence[GoldEntity]], sides: Iterable[int]) -
 def answer_scores(
     posts: Sequence[Sequence[GoldEntity]], answer: Callable[[GoldEntity], Region | None]
 ) -> GroundingScores:
-    """The scores of an answer to each gold entity."""
+    """Return the scores of an answer to each gold entity."""
     answers = [[GroundedEntity(*entity[:3], answer(entity)) for entity in post] for post in posts]
     return score_grounding(posts, answers)
 
 
 def best_constant_box(entities: Iterable[GoldEntity]) -> Region:
-    """The box that is right for the most of these entities, of those that are shown."""
+    """Return the box that is right for the most of these entities, of those that are shown."""
     edges = np.linspace(0.0, 1.0, _STEPS + 1)
     low, high = np.triu_indices(_STEPS + 1, k=1)
     sides = np.stack([edges[low], edges[high]], axis=1)
@@ -74,7 +74,7 @@ def best_constant_box(entities: Iterable[GoldEntity]) -> Region:
 
 
 def best_rectangle(entity: GoldEntity, side: int) -> Region | None:
-    """The rectangle of whole cells of a `side` x `side` grid that fits one of the entity's boxes best."""
+    """Return the rectangle of whole cells of a `side` x `side` grid that fits one of the entity's boxes best."""
     rectangles = [
         rectangle
         for region in entity.regions
@@ -88,7 +88,7 @@ def best_rectangle(entity: GoldEntity, side: int) -> Region | None:
 
 
 def perfect_map_rectangle(entity: GoldEntity, side: int) -> Region | None:
-    """What a head answers that knows how much of each cell the entity's boxes cover."""
+    """Return what a head answers that knows how much of each cell the entity's boxes cover."""
     if not entity.regions:
         return None
     boxes = torch.tensor([[[place.left, place.top, place.right, place.bottom] for place in entity.regions]])
@@ -102,5 +102,5 @@ def _always(place: Region | None, _: GoldEntity) -> Region | None:
 
 
 def _cell_edges(edge: float, side: int) -> tuple[float, float]:
-    """The edges of cells on both sides: no other gives a larger IoU."""
+    """Return the edges of cells on both sides: no other gives a larger IoU."""
     return math.floor(edge * side) / side, math.ceil(edge * side) / side

@@ -39,7 +39,7 @@ def scored(tagger: Classifier[Sentence], posts: list[Sentence]) -> np.ndarray:
 
 
 def expected_calibration_error(found: np.ndarray) -> float:
-    """The mean distance of score and precision over `BINS` bins of equally many entities, weighted by their number."""
+    """Return the distance of score and precision, a weighted mean over `BINS` bins of equally many entities."""
     parts = np.array_split(found[found[:, 0].argsort()], min(BINS, len(found)))
     return float(sum(abs(part[:, 0].mean() - part[:, 1].mean()) * len(part) for part in parts) / len(found))
 

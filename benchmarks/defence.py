@@ -38,7 +38,7 @@ def logical_lines(source: str) -> int:
 
 
 def source_of(module: str, revision: str | None) -> str:
-    """A module's text, of the working tree or of a revision; empty where there is none."""
+    """Return a module's text, of the working tree or of a revision; empty where there is none."""
     path = f"flair_espvr/{module}.py"
     if revision is None:
         return (_ROOT / path).read_text(encoding="utf-8") if (_ROOT / path).exists() else ""
@@ -47,7 +47,7 @@ def source_of(module: str, revision: str | None) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints a Markdown table, a column for each revision."""
+    """Print a Markdown table, a column for each revision."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("revisions", nargs="*", metavar="REVISION")
     revisions: list[str | None] = [*parser.parse_args(arguments).revisions, None]

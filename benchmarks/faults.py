@@ -24,7 +24,7 @@ _PACKAGES = ("torch", "transformers", "flair", "safetensors", "lmdb", "pillow", 
 
 
 def run_tests(report: Path) -> None:
-    """Runs the attack tests; their rows go into a JUnit report.
+    """Run the attack tests; their rows go into a JUnit report.
 
     Raises:
         subprocess.CalledProcessError: a test failed, so there is no table to write.
@@ -60,7 +60,7 @@ def generated(report: Path) -> int:
 
 
 def markdown(report: Path) -> str:
-    """The whole page."""
+    """Return the whole page."""
     versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     lines = [
         "# Faults tried, and outcomes",
@@ -80,7 +80,7 @@ def markdown(report: Path) -> str:
 
 
 def main() -> None:
-    """Runs the tests and writes the page."""
+    """Run the tests and write the page."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
         run_tests(report)

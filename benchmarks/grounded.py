@@ -186,7 +186,7 @@ def before_and_after(
     calibrate: Callable[[list[Sentence]], Any],
     predict: Callable[[list[Sentence]], Any],
 ) -> dict[str, Any]:
-    """What `measure` gives of the test posts, `raw` and, after calibration on the development posts, `calibrated`.
+    """Return what `measure` gives of the test posts, `raw` and `calibrated` on the development posts.
 
     The second also has the columns of places where no entity is left without one.
     """
@@ -203,7 +203,7 @@ def before_and_after(
 
 
 def grounded_corpus(name: str, options: argparse.Namespace) -> GroundedPosts:
-    """The posts of a corpus; the same ones each time."""
+    """Return the posts of a corpus; the same ones each time."""
     corpus = read_corpus(name, options.cache)
     splits = [list(split) for split in (corpus.train, corpus.dev, corpus.test)]
     shown = all(entity.regions for post in gold_of(splits[2]) for entity in post)
@@ -212,7 +212,7 @@ def grounded_corpus(name: str, options: argparse.Namespace) -> GroundedPosts:
 
 
 def regions_of(options: argparse.Namespace, backbone: str, grid: int) -> ImageRegionEmbeddings:
-    """The regions of the pictures, each computed once for all runs."""
+    """Return the regions of the pictures, each computed once for all runs."""
     kind = BACKBONES[backbone]
     return ImageRegionEmbeddings(
         kind.model,
@@ -224,12 +224,12 @@ def regions_of(options: argparse.Namespace, backbone: str, grid: int) -> ImageRe
 
 
 def gold_of(sentences: Iterable[Sentence]) -> list[list[GoldEntity]]:
-    """The gold entities of posts of which all regions are known."""
+    """Return the gold entities of posts of which all regions are known."""
     return [gold_entities(sentence, LABEL) or [] for sentence in sentences]
 
 
 def measure(test: Sequence[Sentence], others: Sequence[Sentence]) -> dict[str, Any]:
-    """The scores of predicted entities, in percent, by the names of `COLUMNS`.
+    """Return the scores of predicted entities, in percent, by the names of `COLUMNS`.
 
     Also `types`, for each type the gold entities that are shown, pointing and IoU > .5, and what calibration is
     measured with: `grounded` and `places`, lists of a probability and whether it came true, None of an entity that was
@@ -280,7 +280,7 @@ def columns(scores: GroundingScores) -> dict[str, float | None]:
 
 
 def matched(gold: Iterable[Iterable[GoldEntity]], answers: Iterable[Iterable[GroundedEntity]]) -> Pairs:
-    """The gold entities that were found, each with its answer."""
+    """Return the gold entities that were found, each with its answer."""
     pairs: Pairs = []
     for entities, found in zip(gold, answers, strict=True):
         by_words = {(answer.start, answer.end): answer for answer in found}
@@ -301,7 +301,7 @@ def places_of_type(
 
 
 def table(results: Iterable[Mapping[str, Any]], blind: Mapping[str, GroundingScores]) -> str:
-    """The scores of one corpus as a Markdown table: mean and standard deviation over the seeds of each row.
+    """Return the scores of one corpus as a Markdown table: mean and standard deviation over the seeds of each row.
 
     Args:
         results: finished runs on it.
@@ -372,7 +372,7 @@ def truth_table(results: Iterable[Mapping[str, Any]]) -> str:
 
 
 def titled(results: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """The runs of each row by its title, in the order of the backbones, the grids and the configurations."""
+    """Return the runs of each row by its title, in the order of the backbones, the grids and the configurations."""
     rows: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for row in results:
         rows[row["backbone"], row["grid"], row["configuration"]].append(row)

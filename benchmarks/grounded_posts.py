@@ -31,7 +31,7 @@ LABEL = "ner"
 
 
 def read_corpus(name: str, cache: Path) -> POSTS:
-    """A drawn corpus by its name, drawn into `cache` if it is not there yet, or the posts of a folder."""
+    """Return a drawn corpus by its name, drawn into `cache` if it is not there yet, or the posts of a folder."""
     folder = Path(name)
     if name in DRAWN:
         shares, sizes = DRAWN[name]
@@ -42,7 +42,7 @@ def read_corpus(name: str, cache: Path) -> POSTS:
 
 
 def without_regions(sentences: Iterable[Sentence]) -> list[Sentence]:
-    """The sentences, whose gold labels no longer say where; they are changed in place."""
+    """Return the sentences, whose gold labels no longer say where; they are changed in place."""
     sentences = list(sentences)
     for sentence in sentences:
         for span in sentence.get_spans(LABEL):
@@ -53,7 +53,7 @@ def without_regions(sentences: Iterable[Sentence]) -> list[Sentence]:
 
 
 def with_other_pictures(sentences: Sequence[Sentence], rng: np.random.Generator) -> list[Sentence]:
-    """Copies of sentences with the picture of another one, which is stated to show none of their entities.
+    """Copy of sentences with the picture of another one, which is stated to show none of their entities.
 
     That it shows none is taken from its own sentence: it must share no type of entity, save those that tell little,
     and no word of an entity. A sentence that no other differs from so much has no copy.

@@ -119,7 +119,7 @@ def run(options: argparse.Namespace, *, configuration: str, seed: int) -> dict[s
 
 
 def read_corpus(options: argparse.Namespace) -> MultimodalCorpus:
-    """The drawn posts, each with what a detector of mediocre eyesight found in its picture."""
+    """Return the drawn posts, each with what a detector of mediocre eyesight found in its picture."""
     corpus = MultimodalCorpus(options.corpus, images=options.corpus / IMAGES)
     add_noisy_objects(list(corpus.get_all_sentences()), read_boxes(options.corpus))
     return corpus
@@ -134,7 +134,7 @@ def hyperparameters(chosen: Configuration, options: argparse.Namespace) -> dict[
 
 
 def regions_of(options: argparse.Namespace) -> ImageRegionEmbeddings:
-    """The regions of the drawn pictures, each computed once for all runs."""
+    """Return the regions of the drawn pictures, each computed once for all runs."""
     return ImageRegionEmbeddings(
         options.backbone,
         checkpoint=options.checkpoint,
@@ -154,7 +154,7 @@ def shuffle_pictures(sentences: Sequence[Sentence], rng: np.random.Generator) ->
 
 
 def table(results: Iterable[Mapping[str, Any]]) -> str:
-    """The results as a Markdown table: mean and standard deviation over the seeds of each configuration."""
+    """Return the results as a Markdown table: mean and standard deviation over the seeds of each configuration."""
     results = list(results)
     columns = {
         "f1": "span-F1",

@@ -106,7 +106,7 @@ class HeadAlone:
             )
 
     def _images(self, sentences: list[Sentence]) -> ImageFeatures:
-        """The pictures of a batch, which all posts have."""
+        """Return the pictures of a batch, which all posts have."""
         if new := [sentence for sentence in sentences if id(sentence) not in self._pictures]:
             images = self._regions.regions(new)
             for sentence, pooled, regions in zip(new, images.pooled, images.regions, strict=True):
@@ -116,7 +116,7 @@ class HeadAlone:
         return ImageFeatures(rows[:, 1:], rows[:, 0], present, self._regions.grid, count=len(sentences))
 
     def _vectors(self, sentences: list[Sentence]) -> Tensor:
-        """The word vectors of a batch, (B, T, De)."""
+        """Return the word vectors of a batch, (B, T, De)."""
         new = [sentence for sentence in sentences if id(sentence) not in self._words]
         if new:
             with torch.no_grad():

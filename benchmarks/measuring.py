@@ -52,7 +52,7 @@ class Timing:
 
 
 def timings(rounds: int, works: Mapping[str, Callable[[], Any]], *, untimed: int = 1) -> dict[str, Timing]:
-    """Times of every work by name; in a round each is done once, in an order that turns from round to round.
+    """Return times of every work by name; in a round each is done once, in an order that turns from round to round.
 
     Args:
         rounds: timed rounds.
@@ -74,7 +74,7 @@ def timings(rounds: int, works: Mapping[str, Callable[[], Any]], *, untimed: int
 
 
 def in_turns(rounds: int, *works: Callable[[], Any], untimed: int = 1) -> list[list[float]]:
-    """The wall seconds of `timings` for works without names, in their order."""
+    """Return the wall seconds of `timings` for works without names, in their order."""
     named = {str(place): work for place, work in enumerate(works)}
     return [timing.wall for timing in timings(rounds, named, untimed=untimed).values()]
 

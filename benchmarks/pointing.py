@@ -59,7 +59,7 @@ def pointing(tagger: ESPVRTagger, sentences: Sequence[Sentence], boxes: Mapping[
 
 
 def _cells(region: int, grid: tuple[int, int], *, height: int = 1, width: int = 1) -> Box:
-    """The part of the picture that `height` x `width` regions of `grid` cover, the first of which is `region`."""
+    """Return the part of the picture that `height` x `width` regions of `grid` cover from `region` on."""
     rows, columns = grid
     top, left = divmod(region, columns)
     return Box(left / columns, top / rows, (left + width) / columns, (top + height) / rows)

@@ -134,7 +134,7 @@ def run(line: list[str], out: Path, threads: int, kill: Sequence[tuple[int, str]
 
 
 def equality(model: Path, posts: Path, folder: Path, batch_size: int) -> None:
-    """The same bytes from one process and from two workers that do not live long."""
+    """Return the same bytes from one process and from two workers that do not live long."""
     one, out = folder / "one.jsonl", folder / "shards-of-two"
     print("one process:", flush=True)
     size = ("--batch-size", str(batch_size))
@@ -160,7 +160,7 @@ def equality(model: Path, posts: Path, folder: Path, batch_size: int) -> None:
 
 
 def tiny_with_pictures(folder: Path, posts: Path, scenes: Path | None) -> tuple[Path, Path]:
-    """A tiny tagger that looks at pictures, and posts with the drawn ones in turn: those of `scenes`, or drawn now."""
+    """Return a tiny tagger that looks at pictures, and posts with those of `scenes`, or drawn now, in turn."""
     import torch
     from safetensors.torch import save_file
 

@@ -55,7 +55,7 @@ WORDS = tuple(word for words in SIGNS.values() for word in words)
 
 
 def drawn(rng: np.random.Generator, text: str, font: Path, height: int) -> Image.Image:
-    """A picture with a text in it, dark on light or light on dark, on noisy ground, slightly turned."""
+    """Return a picture with a text in it, dark on light or light on dark, on noisy ground, slightly turned."""
     dark, light = rng.integers(0, 80, 3), rng.integers(170, 256, 3)
     ground, ink = (light, dark) if rng.integers(2) else (dark, light)
     noise = rng.normal(ground, 12, (SIZE[1], SIZE[0], 3)).clip(0, 255).astype(np.uint8)
@@ -72,7 +72,7 @@ def drawn(rng: np.random.Generator, text: str, font: Path, height: int) -> Image
 
 
 def character_errors(found: str, wanted: str) -> int:
-    """Insertions, deletions and replacements between two texts (Levenshtein)."""
+    """Count insertions, deletions and replacements between two texts (Levenshtein)."""
     row = list(range(len(wanted) + 1))
     for place, character in enumerate(found, start=1):
         last, row = row, [place, *row[1:]]
@@ -117,7 +117,7 @@ def measure_drawn(options: argparse.Namespace) -> None:
 
 
 def write_posts_with_signs(options: argparse.Namespace) -> Path:
-    """A corpus of posts whose names could be of any type, and pictures in which a word tells which."""
+    """Return a corpus of posts whose names could be of any type, and pictures in which a word tells which."""
     folder = options.work / "posts"
     rng = np.random.default_rng(options.seed)
     counts = {"train": options.train, "valid": options.valid, "test": options.test}

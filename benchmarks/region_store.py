@@ -23,7 +23,7 @@ PARTS = ("reading", "extraction", "training")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the parts asked for and prints the machine and one Markdown table."""
+    """Run the parts asked for and prints the machine and one Markdown table."""
     options = _parser().parse_args(arguments)
 
     from benchmarks import store_costs

@@ -8,13 +8,13 @@ from typing import Any
 
 
 def append_result(path: Path, result: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    """Adds one run's result, and the settings that it was run with, as a line of its own."""
+    """Add one run's result, and the settings that it was run with, as a line of its own."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps({**result, "settings": dict(settings)}) + "\n")
 
 
 def finished_results(path: Path, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The results of earlier runs with these settings; a line that a kill cut short is passed over."""
+    """Return the results of earlier runs with these settings; a line that a kill cut short is passed over."""
     found = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:

@@ -192,7 +192,7 @@ class _Clock:
 
 
 def random_store(folder: Path, keys: Sequence[bytes], *, header: RegionHeader = HEADER) -> RegionStore:
-    """A new store with random features for these keys."""
+    """Return a new store with random features for these keys."""
     rng = np.random.default_rng(0)
     store = RegionStore(folder, header=header, writable=True)
     for start in range(0, len(keys), BATCH):

@@ -20,7 +20,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints the machine and one Markdown table."""
+    """Print the machine and one Markdown table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--posts", type=int, nargs="+", default=[500, 5000, 20000])
     options = parser.parse_args(arguments)
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def save_tagger(folder: Path) -> Path:
-    """A tagger over a BERT of two layers, 16 wide, that reads letter by letter."""
+    """Return a tagger over a BERT of two layers, 16 wide, that reads letter by letter."""
     from flair.data import Dictionary
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
@@ -57,7 +57,7 @@ def save_tagger(folder: Path) -> Path:
 
 
 def write_posts(path: Path, count: int) -> Path:
-    """Posts of up to twenty made-up words, every one of another text; always the same."""
+    """Return posts of up to twenty made-up words, every one of another text; always the same."""
     chance = random.Random(0)
     with path.open("w", encoding="utf-8") as file:
         for number in range(count):

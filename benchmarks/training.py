@@ -21,7 +21,7 @@ APART = ("cache", "seeds", "configurations", "encoder", "checkpoint")
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """The options of how ESPVR is built and how any tagger is trained."""
+    """Return the options of how ESPVR is built and how any tagger is trained."""
     add = parser.add_argument
     add("--seeds", type=int, nargs="+", default=[1, 2, 3])
     add("--epochs", type=int, default=6)
@@ -37,7 +37,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 
 
 def espvr_sizes(options: argparse.Namespace) -> dict[str, Any]:
-    """The hyperparameters of ESPVR that the options name."""
+    """Return the hyperparameters of ESPVR that the options name."""
     return {
         "window": options.window,
         "hidden_size": options.hidden_size,
@@ -79,7 +79,7 @@ def fine_tune(
 
 
 def run_settings(options: argparse.Namespace, *, apart: Iterable[str] = ()) -> dict[str, Any]:
-    """What decides what a run gives, beside its own names: two runs with the same settings are the same run.
+    """Return what decides what a run gives, beside its own names: two runs with the same settings are the same run.
 
     Args:
         options: of the command.

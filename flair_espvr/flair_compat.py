@@ -19,7 +19,10 @@ from tqdm import tqdm
 
 
 def iter_dataset(dataset: Dataset[Sentence] | None) -> Iterable[Sentence]:
-    """A data set's sentences, read as Flair's models read them; none for None. The public loader gives lists of one."""
+    """Return a data set's sentences, read as Flair's models read them.
+
+    None for None. The public loader gives lists of one.
+    """
     sentences: Iterable[Sentence] = _iter_dataset(dataset)
     return sentences
 
@@ -40,7 +43,7 @@ def remove_metadata(sentence: Sentence, key: str) -> None:
 
 
 def expand_with_context(embeddings: TransformerEmbeddings, sentence: Sentence) -> tuple[list[Token], int]:
-    """The tokens that an encoder reads for a sentence, Flair's context included, and where its own begin.
+    """Return the tokens that an encoder reads for a sentence, Flair's context included, and where its own begin.
 
     Captions have to be put behind the very tokens that Flair's own embeddings would read, dropout of context included.
     """
@@ -49,7 +52,7 @@ def expand_with_context(embeddings: TransformerEmbeddings, sentence: Sentence) -
 
 
 def current_grad_scaler() -> torch.amp.GradScaler:
-    """The scaler of the Flair training that this call is made from; disabled where that scales nothing.
+    """Return the scaler of the Flair training that this call is made from; disabled where that scales nothing.
 
     To be called from a plugin's hook. Flair hands its scaler to nobody: it is a local variable of `train_custom`, so it
     is looked up there.

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def lazy_names(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """A module-level `__getattr__` and `__dir__` (PEP 562) for a package.
+    """Return a module-level `__getattr__` and `__dir__` (PEP 562) for a package.
 
     Type checkers do not see through it: the package imports the same names under `TYPE_CHECKING` as well.
 

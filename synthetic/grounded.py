@@ -128,7 +128,7 @@ def _post(rng: np.random.Generator, image_id: str, name: Sequence[str], shares: 
 
 
 def _sentence(rng: np.random.Generator, name: Sequence[str], shares: Shares) -> tuple[str, list[_Entity]]:
-    """A template and what fills its gaps, in order; no two entities have one type."""
+    """Return a template and what fills its gaps, in order; no two entities have one type."""
     if rng.random() < shares.plain:
         return pick(rng, PLAIN), []
     entity_type = pick(rng, tuple(DRAWINGS))

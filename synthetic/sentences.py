@@ -107,7 +107,7 @@ TYPED_SENTENCES: Mapping[str, Sequence[str]] = {
 
 
 def fill(template: str, names: Mapping[str, tuple[Sequence[str], str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The words and BIO2 tags of a sentence template.
+    """Return the words and BIO2 tags of a sentence template.
 
     Args:
         template: words and gaps such as `{name}`, separated by spaces.
@@ -131,6 +131,6 @@ def fill(template: str, names: Mapping[str, tuple[Sequence[str], str]]) -> tuple
 
 
 def typed_tail(rng: np.random.Generator) -> tuple[str, tuple[Sequence[str], str]]:
-    """The end of a sentence that names something well known: its template, with a gap `{known}`, and what fills it."""
+    """Return the end of a sentence that names something well known, with a gap `{known}`, and what fills it."""
     lead, entity_type, examples = pick(rng, TYPED)
     return f"{lead} {{known}}", (pick(rng, examples).split(), entity_type)

@@ -58,14 +58,14 @@ def ways(tagger: MultimodalTagger, posts: Sequence[Sentence], callers: int) -> W
 
 
 def bundled() -> tuple[list[Sentence], ImageRegionEmbeddings]:
-    """The posts of the quickstart and what computes their regions, without a store."""
+    """Return the posts of the quickstart and what computes their regions, without a store."""
     recipe = load_recipe(packaged_folder("recipes") / "quickstart.yaml")
     assert recipe.regions is not None
     return list(build_corpus(recipe.corpus).get_all_sentences()), build_regions(recipe.regions)
 
 
 def subject(setting: str, count: int, data: Path | None, folder: Path) -> tuple[MultimodalTagger, list[Sentence]]:
-    """A tagger that finds about as much as there is, and its posts."""
+    """Return a tagger that finds about as much as there is, and its posts."""
     regions: ImageRegionEmbeddings | None
     if setting == "computed":
         posts, regions = bundled()
@@ -124,7 +124,7 @@ def _copy(sentence: Sentence) -> Sentence:
 
 
 def _difference(mine: Sentence, alone: Sentence) -> float | None:
-    """The largest difference between two scores; None where entities or regions differ."""
+    """Return the largest difference between two scores; None where entities or regions differ."""
     found, expected = mine.get_labels("ner"), alone.get_labels("alone")
     pairs = list(zip(found, expected, strict=False))
     if len(found) != len(expected) or any(

@@ -28,7 +28,7 @@ SETTINGS = ("text", "pictures", "base-text", "base-pictures")
 
 
 def taggers(setting: str, posts: list[Sentence], folder: Path) -> dict[str, ESPVRTagger]:
-    """The same tagger as it is, with its encoder compiled, and with encoder and fusion compiled."""
+    """Return the same tagger as it is, with its encoder compiled, and with encoder and fusion compiled."""
     encoder = encoder_folder("base" if setting.startswith("base") else "minilm", folder)
     paper = {"hidden_size": 512, "num_layers": 4} if setting.startswith("base") else {}
     pictures = setting.endswith("pictures")

@@ -75,7 +75,7 @@ def timed(sides: dict[str, tuple[str, Path]], model: Path, rounds: int) -> dict[
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints a Markdown table."""
+    """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--encoder", default=MINILM_L6, metavar="NAME", help="a Hugging Face encoder")
     parser.add_argument("--rounds", type=int, default=7, help="timed loads of each side")

@@ -26,7 +26,7 @@ Owner = Any
 
 
 def parts(tagger: ESPVRTagger) -> Mapping[str, tuple[Owner, str]]:
-    """What is timed: whose attribute it is, and its name."""
+    """Return what is timed: whose attribute it is, and its name."""
     network, embeddings = tagger.network, tagger.embeddings
     found = {
         "counting wordpieces": (tagger, "_batches"),

@@ -32,7 +32,7 @@ def load_posts(count: int, data: Path | None) -> list[Sentence]:
 
 
 def written_posts(count: int) -> list[Sentence]:
-    """Posts of 5 to 20 words with one or two entities, and a caption of ten words."""
+    """Return posts of 5 to 20 words with one or two entities, and a caption of ten words."""
     rng = np.random.default_rng(0)
     sentences = []
     for name in made_up_names(rng, count):

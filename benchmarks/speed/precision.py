@@ -21,7 +21,7 @@ from flair_espvr.data.sentences import sentence_entities
 
 
 def word_tags(tagger: ESPVRTagger, posts: list[Sentence], *, amp: bool) -> list[str]:
-    """The predicted tag of every word of all posts."""
+    """Return the predicted tag of every word of all posts."""
     tagger.predict(posts, label_name="predicted", amp=amp)
     return [tag for post in posts for tag in bio_tags(len(post), sentence_entities(post, "predicted"))]
 

@@ -54,13 +54,13 @@ def batches(posts: list[Sentence]) -> Counted:
 
 
 def entities() -> Counted:
-    """The head with a given number of entities per post."""
+    """Return the head with a given number of entities per post."""
     network = _network()
     return {f"{count} entities": (_head(network, words=128, entities=count, grid=12), 1) for count in ENTITIES}
 
 
 def grids() -> Counted:
-    """The head with a given grid."""
+    """Return the head with a given grid."""
     network = _network()
     return {f"{side} x {side} regions": (_head(network, words=20, entities=2, grid=side), 1) for side in GRIDS}
 

@@ -37,7 +37,7 @@ def encoder_folder(name: str, folder: Path) -> str:
 
 
 def label_dictionary() -> Dictionary:
-    """The four types of the Twitter corpora."""
+    """Return the four types of the Twitter corpora."""
     dictionary = Dictionary(add_unk=False)
     for name in TYPES:
         dictionary.add_item(name)
@@ -55,7 +55,7 @@ def espvr_tagger(
     window: int = 8,
     **arguments: Any,
 ) -> ESPVRTagger:
-    """An untrained tagger; the defaults are those that are compared with Flair's tagger."""
+    """Return an untrained tagger; the defaults are those that are compared with Flair's tagger."""
     torch.manual_seed(0)
     return ESPVRTagger(
         CaptionedTransformerEmbeddings(encoder, use_caption=use_caption),
@@ -127,7 +127,7 @@ class ReadyBatch:
 
 
 def prepared(tagger: MultimodalTagger, batch: list[Sentence]) -> ReadyBatch:
-    """The tensors of a batch."""
+    """Return the tensors of a batch."""
     encoder = tagger.embeddings.prepare_tensors(batch)
     lengths = encoder["token_lengths"]
     mask = torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]
@@ -138,7 +138,7 @@ def prepared(tagger: MultimodalTagger, batch: list[Sentence]) -> ReadyBatch:
 
 
 def predicted_batches(tagger: MultimodalTagger, posts: list[Sentence], **arguments: Any) -> list[list[Sentence]]:
-    """The batches, in order, that `predict` makes of the posts."""
+    """Return the batches, in order, that `predict` makes of the posts."""
     batches: list[list[Sentence]] = []
     predict_batch = tagger.predict_batch
 
@@ -155,14 +155,14 @@ def predicted_batches(tagger: MultimodalTagger, posts: list[Sentence], **argumen
 
 
 def encoder_pass(tagger: MultimodalTagger, batches: Sequence[ReadyBatch]) -> None:
-    """The bare encoder over all batches."""
+    """Return the bare encoder over all batches."""
     for batch in batches:
         inputs = {name: tensor for name, tensor in batch.encoder.items() if name not in ("word_ids", "token_lengths")}
         tagger.embeddings.model(**inputs)
 
 
 def network_pass(tagger: MultimodalTagger, batches: Sequence[ReadyBatch]) -> None:
-    """The encoder and the head's forward pass over all batches."""
+    """Return the encoder and the head's forward pass over all batches."""
     for batch in batches:
         words = tagger.embeddings(**batch.encoder)["token_embeddings"]
         tagger.network(words, batch.mask, batch.images)

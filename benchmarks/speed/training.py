@@ -48,7 +48,7 @@ def steps(posts: list[Sentence], folder: Path, *, pictures: bool) -> Works:
 
 
 def optimizers(posts: list[Sentence], folder: Path) -> Works:
-    """Steps with torch's AdamW in its two forms."""
+    """Time a step of torch's AdamW in its two forms."""
     encoder, batches = encoder_folder("minilm", folder), in_batches(posts)
     taggers = {"AdamW": espvr_tagger(encoder), "fused AdamW": espvr_tagger(encoder)}
     return {
@@ -65,7 +65,7 @@ def in_batches(posts: list[Sentence]) -> list[list[Sentence]]:
 
 
 def encoder_steps(tagger: ESPVRTagger, batches: Sequence[ReadyBatch]) -> None:
-    """The bare encoder's forward and backward pass over each batch."""
+    """Return the bare encoder's forward and backward pass over each batch."""
     tagger.train()
     for batch in batches:
         inputs = {name: tensor for name, tensor in batch.encoder.items() if name not in ("word_ids", "token_lengths")}
@@ -74,7 +74,7 @@ def encoder_steps(tagger: ESPVRTagger, batches: Sequence[ReadyBatch]) -> None:
 
 
 def network_steps(tagger: ESPVRTagger, batches: Sequence[ReadyBatch], tags: Sequence[torch.Tensor]) -> None:
-    """Encoder, head and losses, forward and backward."""
+    """Return encoder, head and losses, forward and backward."""
     tagger.train()
     for batch, gold in zip(batches, tags, strict=True):
         words = tagger.embeddings(**batch.encoder)["token_embeddings"]
@@ -84,7 +84,7 @@ def network_steps(tagger: ESPVRTagger, batches: Sequence[ReadyBatch], tags: Sequ
 
 
 def training_steps(tagger: ESPVRTagger, batches: list[list[Sentence]], optimizer: torch.optim.Optimizer) -> None:
-    """What Flair's trainer does for each batch."""
+    """Return what Flair's trainer does for each batch."""
     tagger.train()
     for batch in batches:
         loss, words = tagger.forward_loss(batch)

@@ -85,7 +85,7 @@ def _described(
 
 
 def one_for_each(answers: Sequence[Answer], images: Sequence[Image.Image], annotator: object) -> Sequence[Answer]:
-    """The answers of an annotator, if there is one for each picture.
+    """Return the answers of an annotator, if there is one for each picture.
 
     Raises:
         ConfigurationError: there are more or fewer.

@@ -38,11 +38,11 @@ class Form(ABC, Generic[Value]):
 
     @abstractmethod
     def header(self, settings: Mapping[str, Any]) -> bytes:
-        """The first line, without its end."""
+        """Return the first line, without its end."""
 
     @abstractmethod
     def settings(self, header: bytes) -> Any:
-        """The settings in a first line; None where it holds none.
+        """Return the settings in a first line; None where it holds none.
 
         Raises:
             ValueError: as well.
@@ -50,7 +50,7 @@ class Form(ABC, Generic[Value]):
 
     @abstractmethod
     def line(self, image_id: str, value: Value) -> str:
-        """The line of a picture, without its end.
+        """Return the line of a picture, without its end.
 
         Raises:
             ConfigurationError: the value would not be read back.

@@ -165,7 +165,7 @@ class Captioner:
         return [" ".join(text.split()) for text in self._tokenizer.batch_decode(written, skip_special_tokens=True)]
 
     def _inputs(self, images: list[Image.Image]) -> Any:
-        """What the model takes, a `BatchFeature`; one prompt for all pictures, so nothing is ever padded."""
+        """Return what the model takes, a `BatchFeature`; one prompt for all pictures, so nothing is ever padded."""
         if self.prompt is None:
             return self._image_processor(images, return_tensors="pt")
         prompts = [self.prompt] * len(images)

@@ -119,7 +119,7 @@ class TransformersDetector:
         return [self._by_prompt(picture, asked) for picture in pictures]
 
     def asked(self, prompts: Prompts) -> list[str] | None:
-        """The prompts, where the model is one that finds prompts.
+        """Return the prompts, where the model is one that finds prompts.
 
         Raises:
             ConfigurationError: there are none for such a model, or some for another.
@@ -195,7 +195,7 @@ class Florence2Detector:
 def load_detector(
     name: str | None, *, prompts: Sequence[str] | None, revision: str | None, threshold: float | None
 ) -> tuple[ObjectDetector, dict[str, Any]]:
-    """The detector of a name, and the settings for its file.
+    """Return the detector of a name, and the settings for its file.
 
     Args:
         name: one of `TORCHVISION`, a model of transformers, or `package.module:Class`; None for a default.
@@ -223,7 +223,7 @@ def load_detector(
 
 
 def prompt_of(phrase: str, prompts: Sequence[str]) -> str:
-    """The prompt that a phrase of a grounding model stands for, `""` for none.
+    """Return the prompt that a phrase of a grounding model stands for, `""` for none.
 
     The model gives the words that a box fits: all of a prompt, a part of it, or words of several, of which the first
     in the phrase counts.
@@ -237,6 +237,6 @@ def prompt_of(phrase: str, prompts: Sequence[str]) -> str:
 
 
 def _words(text: str) -> str:
-    """The words of a text with one space around each, without punctuation, which tokenizers set apart."""
+    """Return the words of a text with one space around each, without punctuation, which tokenizers set apart."""
     words = " ".join(re.findall(r"[^\W_]+", text.lower()))
     return f" {words} "

@@ -46,12 +46,15 @@ class Florence2:
         ).to(flair.device)
 
     def settings(self, role: str) -> dict[str, Any]:
-        """What decides its answers, as JSON values; the header of a file, which calls it by its role, `"reader"`."""
+        """Return what decides its answers, as JSON values.
+
+        The header of a file, which calls it by its role, `"reader"`.
+        """
         return {role: self.name, "revision": self.revision, "num_beams": 1, **versions()}
 
     @torch.inference_mode()
     def answer(self, image: Image.Image, task: str, text: str = "") -> Any:
-        """What it says of a picture, as its processor reads it: a text, or `{"bboxes": ..., "labels": ...}` in pixels.
+        """Return what it says of a picture: a text, or `{"bboxes": ..., "labels": ...}` in pixels.
 
         Args:
             image: an RGB picture.

@@ -75,7 +75,7 @@ def refuse_prompts(prompts: Sequence[str] | None, detector: str) -> None:
 
 
 def require_prompts(prompts: Sequence[str] | None, detector: str) -> list[str]:
-    """The prompts of a detector that finds what it is asked for.
+    """Return the prompts of a detector that finds what it is asked for.
 
     Raises:
         ConfigurationError: there are none, or an empty one.

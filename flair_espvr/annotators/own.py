@@ -13,7 +13,7 @@ def is_own(name: str) -> bool:
 
 
 def own_annotator(name: str, method: str, *, key: str) -> tuple[Any, dict[str, Any]]:
-    """An object of a class of one's own, and the settings for its file.
+    """Return an object of a class of one's own, and the settings for its file.
 
     Args:
         name: `package.module:Class`; the class is built without arguments. Where it has an attribute `settings`, a

@@ -16,7 +16,7 @@ UNLOADABLE = (OSError, ValueError, RuntimeError, ImportError, SafetensorError)
 
 
 def read_config(model: str | Path, revision: str | None) -> dict[str, Any]:
-    """The content of a model's `config.json`; from the hub with the commit under `"_commit_hash"`.
+    """Return the content of a model's `config.json`; from the hub with the commit under `"_commit_hash"`.
 
     Raises:
         ConfigurationError: there is no such model.
@@ -33,7 +33,7 @@ def read_config(model: str | Path, revision: str | None) -> dict[str, Any]:
 
 
 def supported_family(config: Mapping[str, Any], model: str | Path, families: Mapping[str, str], remedy: str) -> str:
-    """The model's key in `families`: the `model_type` of its configuration.
+    """Return the model's key in `families`: the `model_type` of its configuration.
 
     Args:
         config: the model's `config.json`.
@@ -64,7 +64,7 @@ def fitting_dtype(device: torch.device) -> torch.dtype:
 
 
 def load_processor(kind: Any, model: str | Path, revision: str | None) -> Any:
-    """What turns pictures and texts into a model's input.
+    """Return what turns pictures and texts into a model's input.
 
     Args:
         kind: a class with `from_pretrained`, `transformers.AutoProcessor` for instance.
@@ -89,7 +89,7 @@ def load_model(
     purpose: str,
     may_lack: Callable[[str], bool] = lambda name: False,
 ) -> Any:
-    """The model, with all its weights, in evaluation mode on the CPU.
+    """Return the model, with all its weights, in evaluation mode on the CPU.
 
     Args:
         kind: a class with `from_pretrained`, `transformers.AutoModelForObjectDetection` for instance.
@@ -135,7 +135,7 @@ def model_identity(model: str | Path, revision: str | None) -> tuple[str, str | 
 
 
 def versions() -> dict[str, str]:
-    """The versions of the libraries that compute, for the settings of a file."""
+    """Return the versions of the libraries that compute, for the settings of a file."""
     return {"transformers": transformers.__version__, "torch": torch.__version__}
 
 

@@ -102,7 +102,7 @@ class Florence2Reader:
 
 
 def load_reader(name: str, *, revision: str | None) -> tuple[TextReader, dict[str, Any]]:
-    """The reader of a name, and the settings for its file.
+    """Return the reader of a name, and the settings for its file.
 
     Args:
         name: `rapidocr`, a Florence-2, or `package.module:Class`.

@@ -21,7 +21,7 @@ pictures could not be described (standard error says which and why); 130 stopped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Return the command's arguments."""
     add_picture_arguments(parser, epilog=_EPILOG, out="the captions file, TSV", batch_size=16)
     parser.add_argument(
         "--model",
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the command.
+    """Run the command.
 
     Returns:
         0 or, where some pictures have no caption, 3.

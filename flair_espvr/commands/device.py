@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 def chosen_device(name: str | None) -> "torch.device":
-    """The device of that name, or Flair's own for none.
+    """Return the device of that name, or Flair's own for none.
 
     Raises:
         ConfigurationError: there is no such device here; the name alone does not tell.

@@ -18,7 +18,7 @@ HELP = "score a model or a file of predictions on a corpus, with tags read lenie
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Return the command's arguments."""
     add_tagger(parser, optional=True)
     parser.add_argument(
         "corpus",
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the command; 0 when the scores are printed.
+    """Run the command; 0 when the scores are printed.
 
     Raises:
         ConfigurationError: there is neither a model nor a file of predictions, or there are both.

@@ -10,7 +10,7 @@ from flair_espvr import __version__, commands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command.
+    """Run one command.
 
     Args:
         arguments: the command line without the program's name; `sys.argv[1:]` by default.

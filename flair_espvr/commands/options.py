@@ -58,7 +58,7 @@ def add_contexts(parser: argparse.ArgumentParser) -> None:
 
 
 def given_contexts(arguments: argparse.Namespace) -> dict[str, Path]:
-    """The files that the options of `add_contexts` name, by option."""
+    """Return the files that the options of `add_contexts` name, by option."""
     files = {option: getattr(arguments, option) for option in CONTEXT_OPTIONS}
     return {option: path for option, path in files.items() if path is not None}
 
@@ -87,7 +87,7 @@ def add_runs_folder(parser: argparse.ArgumentParser) -> None:
 
 
 def quiet_flair() -> None:
-    """Keeps Flair's log lines and bars off the terminal, where ours say enough; files of a run still get the lines."""
+    """Keep Flair's log lines and bars off the terminal, where ours say enough; files of a run still get the lines."""
     from flair_espvr.flair_compat import hide_progress_bars  # Flair sets its handlers up when it is imported
 
     hide_progress_bars()

@@ -10,7 +10,7 @@ from flair_espvr.commands.bad_images import add_bad_list_argument, report_bad_im
 
 
 def forms(command: str, out: str) -> str:
-    """The part of a command's help that says what pictures it takes."""
+    """Return the part of a command's help that says what pictures it takes."""
     name = f"flair-espvr {command}"
     lines = [
         (f"{name} FOLDER --out {out}", "all pictures in FOLDER and below; ids are file names"),
@@ -93,7 +93,7 @@ def find_pictures(source: Path, images: Path | None) -> tuple[dict[str, Path], d
 
 
 def pictures_of_posts(source: Path, images: Path | None) -> tuple[dict[str, Path], dict[str, str]] | None:
-    """What `find_pictures` gives for posts; None for a folder without posts.
+    """Return what `find_pictures` gives for posts; None for a folder without posts.
 
     A post's picture is the one that it names or, where it names none or one that is not there, the one of its image id.
 

@@ -81,7 +81,7 @@ by Ctrl-C
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Return the command's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
     add_tagger(parser)
@@ -248,7 +248,7 @@ def _tag_on_cluster(arguments: argparse.Namespace, format_: str) -> "Totals":
 
 
 def _posts(arguments: argparse.Namespace, keep_bad: bool) -> tuple[Iterator["Post | BadPost"], list["ImageFolder"]]:
-    """The posts asked for; a file that is not there is an error here, before a model is loaded."""
+    """Return the posts asked for; a file that is not there is an error here, before a model is loaded."""
     from flair_espvr.errors import ConfigurationError
     from flair_espvr.tagging import posts_from, single_post
 
@@ -280,7 +280,7 @@ def _posts(arguments: argparse.Namespace, keep_bad: bool) -> tuple[Iterator["Pos
 
 
 def _contexts(arguments: argparse.Namespace) -> dict[str, Path]:
-    """The files of contexts that were given, by metadata key."""
+    """Return the files of contexts that were given, by metadata key."""
     return {CONTEXT_OPTIONS[option]: path for option, path in given_contexts(arguments).items()}
 
 

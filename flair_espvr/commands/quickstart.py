@@ -26,7 +26,7 @@ This tagger has seen {posts} drawn pictures. It shows how things work; it does n
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Return the command's arguments."""
     parser.add_argument(
         "--out",
         type=Path,
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the command; 0 when the report is written.
+    """Run the command; 0 when the report is written.
 
     Raises:
         ConfigurationError: the `offline` extra is not installed.

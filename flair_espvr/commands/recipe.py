@@ -24,7 +24,7 @@ _GROUPS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Return the command's arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="print the recipes, tables and searches that come with the package")
     check = actions.add_parser("check", help="report every mistake of recipes, tables and searches")
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the command; 1 where a file has mistakes."""
+    """Run the command; 1 where a file has mistakes."""
     if arguments.action == "list":
         return _list()
     if arguments.action == "check":
@@ -83,7 +83,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _list() -> int:
-    """Prints the recipes folder by folder, each with the first sentence of its header."""
+    """Print the recipes folder by folder, each with the first sentence of its header."""
     from flair_espvr.io.packaged import packaged_folder
 
     folder = packaged_folder("recipes")

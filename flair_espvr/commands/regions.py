@@ -39,7 +39,7 @@ cannot be read (standard error says which and why) or, with verify, some values 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Return the command's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
     parser.add_argument(
@@ -87,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the command.
+    """Run the command.
 
     Returns:
         0 or, where some pictures or values are bad, 3.
@@ -161,7 +161,7 @@ def _device_there(arguments: argparse.Namespace) -> "torch.device":
 
 
 def _extract_on_cluster(job: "ExtractionJob", arguments: argparse.Namespace) -> "Extraction":
-    """The pictures in parts, each with a store of its own beside the store that they are merged into at the end."""
+    """Return the pictures in parts, each with a store of its own beside the one they are merged into."""
     import shutil
 
     from flair_espvr.embeddings.image.extraction import Extraction, run_job

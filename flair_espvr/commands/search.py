@@ -12,7 +12,7 @@ HELP = "grid search over a recipe's settings, by dev score only; points that are
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Return the command's arguments."""
     parser.add_argument("search", type=Path, metavar="SEARCH", help="a YAML file, see recipes/search/")
     add_runs_folder(parser)
     add_cluster(parser)
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the command; `FOUND_BAD` where some points could not be run."""
+    """Run the command; `FOUND_BAD` where some points could not be run."""
     from flair_espvr.training.search import load_search, points, ranking_to_markdown
 
     found = points(load_search(arguments.search), arguments.out)

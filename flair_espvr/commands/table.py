@@ -12,7 +12,7 @@ HELP = "run what a table needs and does not have, and write it to FOLDER/tables 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Return the command's arguments."""
     parser.add_argument("table", type=Path, metavar="TABLE", help="a YAML file, see recipes/tables/")
     add_runs_folder(parser)
     parser.add_argument(
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the command; `FOUND_BAD` where the table was written but some runs could not be made."""
+    """Run the command; `FOUND_BAD` where the table was written but some runs could not be made."""
     from flair_espvr.io.atomic import write_text
     from flair_espvr.training.tables.comparison import comparisons_to_markdown
     from flair_espvr.training.tables.latex import to_latex

@@ -9,7 +9,7 @@ HELP = "train a recipe's model, once per seed, and test it; runs that are done a
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Return the command's arguments."""
     parser.add_argument("recipe", type=Path, metavar="RECIPE", help="a YAML file, see recipes/")
     add_runs_folder(parser)
     parser.add_argument(
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the command; 0 when every seed is trained and tested."""
+    """Run the command; 0 when every seed is trained and tested."""
     from flair_espvr.training.recipes.recipe_file import load_recipe
     from flair_espvr.training.runs.run import run as run_once
     from flair_espvr.training.runs.run_folder import RunFolder

@@ -27,7 +27,7 @@ def is_tag(tag: str) -> bool:
 
 
 def bio_from_bioes(tags: Iterable[str]) -> list[str]:
-    """The BIO2 tags of BIOES (IOBES) tags; BIO tags stay what they are.
+    """Return the BIO2 tags of BIOES (IOBES) tags; BIO tags stay what they are.
 
     What goes on after `E-X` or `S-X`, which close an entity, opens another, as in seqeval's default mode.
 
@@ -59,7 +59,7 @@ def invalid_positions(tags: Sequence[str]) -> list[int]:
 
 
 def lenient_entities(tags: Sequence[str]) -> list[EntitySpan]:
-    """The entities as seqeval's default mode and Flair read them: an invalid `I-` opens one.
+    """Return the entities as seqeval's default mode and Flair read them: an invalid `I-` opens one.
 
     >>> lenient_entities(["B-PER", "I-PER", "O", "I-LOC"])
     [EntitySpan(start=0, end=2, type='PER'), EntitySpan(start=3, end=4, type='LOC')]
@@ -68,7 +68,7 @@ def lenient_entities(tags: Sequence[str]) -> list[EntitySpan]:
 
 
 def strict_entities(tags: Sequence[str]) -> list[EntitySpan]:
-    """The entities as strict IOB2: what an invalid `I-` opens is none.
+    """Return the entities as strict IOB2: what an invalid `I-` opens is none.
 
     >>> strict_entities(["B-PER", "I-PER", "O", "I-LOC"])
     [EntitySpan(start=0, end=2, type='PER')]
@@ -87,7 +87,7 @@ def _entities(tags: Sequence[str], invalid: Iterable[int]) -> Iterator[EntitySpa
 
 
 def bio_tags(length: int, entities: Iterable[EntitySpan]) -> list[str]:
-    """The `length` tags that stand for `entities`, which must not overlap.
+    """Return the `length` tags that stand for `entities`, which must not overlap.
 
     >>> bio_tags(4, [EntitySpan(1, 3, "PER")])
     ['O', 'B-PER', 'I-PER', 'O']

@@ -72,7 +72,7 @@ class HygieneReport:
         return self.to_text(SHOWN_EXAMPLES)
 
     def to_text(self, examples: int | None) -> str:
-        """The report, with so many examples of each finding, or with all."""
+        """Return the report, with so many examples of each finding, or with all."""
         lines = [", ".join(f"{split}: {count} posts" for split, count in self.posts.items())]
         if self.pictures:
             lines.append(f"posts with a picture: {', '.join(f'{split} {n}' for split, n in self.pictures.items())}")
@@ -217,7 +217,7 @@ def _comparable(words: Iterable[str]) -> tuple[str, ...]:
 
 
 def _labels(post: Post) -> Labels:
-    """The entities by their words, not their places, which links would shift."""
+    """Return the entities by their words, not their places, which links would shift."""
     words, entities = post.tokens or (), lenient_entities(post.tags or ())
     return tuple((" ".join(_comparable(words[start:end])), type_) for start, end, type_ in entities)
 

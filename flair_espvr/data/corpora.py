@@ -233,7 +233,7 @@ def _read_split(
 
 
 def _find_files(folder: Path, names: Mapping[str, FileName]) -> dict[str, Path]:
-    """The file of each split that has one."""
+    """Return the file of each split that has one."""
     files: dict[str, Path] = {}
     absent = []
     for split, choices in names.items():

@@ -42,7 +42,7 @@ class EncoderFit:
         return self.unknown / self.words if self.words else 0.0
 
     def problems(self) -> list[str]:
-        """What is worth a warning, in words."""
+        """Return what is worth a warning, in words."""
         found = []
         if self.unknown_share >= MANY:
             found.append(
@@ -58,7 +58,7 @@ class EncoderFit:
 
 
 def sum_of(fits: Iterable[EncoderFit], limit: int | None) -> EncoderFit:
-    """What became of the posts of all of them."""
+    """Return what became of the posts of all of them."""
     counts = [(fit.words, fit.unknown, fit.posts, fit.longer) for fit in fits] or [(0, 0, 0, 0)]
     words, unknown, posts, longer = map(sum, zip(*counts, strict=True))
     return EncoderFit(words, unknown, posts, longer, limit)
@@ -92,7 +92,7 @@ class EncoderTokenizer:
 
 
 def read_tokenizer(model: str) -> EncoderTokenizer:
-    """The tokenizer of an encoder.
+    """Return the tokenizer of an encoder.
 
     Args:
         model: a folder, or a name on the hub, as `flair_espvr.io.pretrained.find_model` gives it.

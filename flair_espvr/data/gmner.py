@@ -96,7 +96,7 @@ class TWITTER_GMNER(MultimodalCorpus):  # noqa: N801  # Flair names corpora so
 
 
 def read_gmner_posts(path: str | Path) -> Iterator[LabelledPost]:
-    """The grounded posts of one file `txt/<split>.txt`, with the boxes of the folder `xml` beside `txt`.
+    """Yield the grounded posts of one file `txt/<split>.txt`, with the boxes of the folder `xml` beside `txt`.
 
     Raises:
         OSError: the file cannot be opened.
@@ -143,7 +143,7 @@ def ground(sentences: Iterable[Sentence], boxes: Path, *, label_type: str) -> No
 
 
 def read_voc_regions(path: str | Path) -> dict[str, list[Region]]:
-    """The boxes of a Pascal VOC file by the names of their objects, as fractions of the picture.
+    """Return the boxes of a Pascal VOC file by the names of their objects, as fractions of the picture.
 
     Raises:
         OSError: the file cannot be opened.

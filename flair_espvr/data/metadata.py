@@ -56,5 +56,5 @@ IMAGE_ERROR = "image_error"
 
 
 def metadata_or_none(sentence: "Sentence", key: str) -> Any:
-    """The sentence's metadata under `key`, or `None`: Flair's own `get_metadata` raises a bare `KeyError`."""
+    """Return the sentence's metadata under `key`, or `None`: Flair's own `get_metadata` raises a bare `KeyError`."""
     return sentence.get_metadata(key) if sentence.has_metadata(key) else None

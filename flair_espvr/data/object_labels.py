@@ -29,16 +29,16 @@ class ObjectLabels:
             raise ValueError("an object label is given twice")
 
     def __len__(self) -> int:
-        """Number of ids, that of unknown labels included."""
+        """Return the number of ids, that of unknown labels included."""
         return len(self.labels) + 1
 
     def id_of(self, label: str) -> int:
-        """The id of a label."""
+        """Return the id of a label."""
         return self._ids.get(label, UNKNOWN_LABEL)
 
 
 def object_labels(sentences: Iterable[Sentence], *, at_least: int = 1) -> tuple[str, ...]:
-    """The labels of a corpus's objects, the most frequent first, those of equal count in alphabetical order.
+    """Return the labels of a corpus's objects, the most frequent first, those of equal count in alphabetical order.
 
     Args:
         sentences: the training posts.
@@ -50,7 +50,7 @@ def object_labels(sentences: Iterable[Sentence], *, at_least: int = 1) -> tuple[
 
 
 def sentence_objects(sentence: Sentence, *, most: int | None = None) -> list[PictureObject]:
-    """The objects of a sentence, the surest first; no more than `most` of them where it is given."""
+    """Return the objects of a sentence, the surest first; no more than `most` of them where it is given."""
     objects: list[PictureObject] = metadata_or_none(sentence, OBJECTS) or []
     return sorted(objects, key=lambda found: -found.score)[:most]
 

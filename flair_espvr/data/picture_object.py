@@ -35,7 +35,7 @@ class PictureObject:
         object.__setattr__(self, "box", checked_box(self.box))
 
     def __str__(self) -> str:
-        """The attributes and the label, as a text says them.
+        """Return the attributes and the label, as a text says them.
 
         >>> str(PictureObject("traffic light", 0.9, (0.1, 0.1, 0.2, 0.4), attributes=("red",)))
         'red traffic light'
@@ -44,7 +44,7 @@ class PictureObject:
 
 
 def object_from_json(plain: Any) -> PictureObject:
-    """The object that `object_to_json` wrote, or that another program wrote in that form.
+    """Return the object that `object_to_json` wrote, or that another program wrote in that form.
 
     Raises:
         ValueError: it is of another form; the message says what was expected.
@@ -60,7 +60,7 @@ def object_from_json(plain: Any) -> PictureObject:
 
 
 def object_to_json(found: PictureObject) -> Mapping[str, Any]:
-    """An object as JSON values, `{"label": ..., "score": ..., "box": [left, top, right, bottom]}`, attributes too."""
+    """Return an object as JSON values: `{"label": ..., "score": ..., "box": [left, top, right, bottom], ...}`."""
     named = {"attributes": list(found.attributes)} if found.attributes else {}
     return {"label": found.label, "score": found.score, "box": list(found.box), **named}
 

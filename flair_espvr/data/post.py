@@ -69,7 +69,7 @@ class BadPost:
 
     @classmethod
     def of(cls, error: PostFormatError, *, source: str | Path, raw: str) -> "BadPost":
-        """What was read as `raw` and refused with an error."""
+        """Return what was read as `raw` and refused with an error."""
         reason = f"expected {error.expected}" if error.expected else str(error)
         return cls(str(source), error.line, reason, raw)
 

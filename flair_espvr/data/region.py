@@ -46,7 +46,7 @@ class Region:
         return self.left <= x <= self.right and self.top <= y <= self.bottom
 
     def iou(self, other: "Region") -> float:
-        """The area of the intersection with another region over that of the union, 0..1.
+        """Return the area of the intersection with another region over that of the union, 0..1.
 
         >>> Region(0.0, 0.0, 0.5, 1.0).iou(Region(0.0, 0.0, 1.0, 1.0))
         0.5
@@ -58,7 +58,7 @@ class Region:
         return width * height / (self.area + other.area - width * height)
 
     def to_pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """The rectangle as `(left, top, right, bottom)` pixels of a picture of `width` x `height`.
+        """Return the rectangle as `(left, top, right, bottom)` pixels of a picture of `width` x `height`.
 
         >>> Region(0.1, 0.25, 0.6, 1.0).to_pixels(200, 100)
         (20, 25, 120, 100)

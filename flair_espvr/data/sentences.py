@@ -16,7 +16,7 @@ from flair_espvr.io.lines import format_error
 
 
 def post_sentence(post: Post, *, label_type: str = "ner", label_name_map: Mapping[str, str] | None = None) -> Sentence:
-    """The sentence of a post, with a span label for each entity, and what belongs to the post as metadata.
+    """Return the sentence of a post, with a span label for each entity, and what belongs to the post as metadata.
 
     Args:
         post: one with words has exactly these, invisible ones included; a text is split as `Sentence(text)` does. Tags
@@ -77,7 +77,7 @@ def bound_images(sentences: Iterable[Sentence], folder: Path, *, found_in: Path 
 
 
 def sentence_post(sentence: Sentence, *, label_type: str = "ner") -> Post:
-    """The post of a sentence: its words, its entities under `label_type` as valid BIO2 tags, its image id if any."""
+    """Return the post of a sentence: words, valid BIO2 tags of its entities under `label_type`, any image id."""
     entities = sentence_entities(sentence, label_type)
     return Post(
         image_id=metadata_or_none(sentence, IMAGE_ID),
@@ -88,7 +88,7 @@ def sentence_post(sentence: Sentence, *, label_type: str = "ner") -> Post:
 
 
 def sentence_entities(sentence: Sentence, label_type: str, *, strict: bool = False) -> list[EntitySpan]:
-    """The entities that a sentence has under `label_type`, in order.
+    """Return the entities that a sentence has under `label_type`, in order.
 
     Args:
         sentence: any sentence with span labels.

@@ -22,12 +22,12 @@ class Word(NamedTuple):
 
 
 def readable_text(text: str) -> str:
-    """What Flair makes of a text before it splits it: characters are dropped, or replaced one by one."""
+    """Return what Flair makes of a text before it splits it: characters are dropped, or replaced one by one."""
     return _WINDOWS_1252.sub(_restored, text.translate(_DROPPED))
 
 
 def split_text(text: str) -> list[Word]:
-    """The words of a text.
+    """Return the words of a text.
 
     Raises:
         ValueError: the splitter changes the text, so that its words are not there.

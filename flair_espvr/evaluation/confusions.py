@@ -13,7 +13,7 @@ from flair_espvr.errors import ConfigurationError
 def count_confusions(
     gold: Sequence[Iterable[EntitySpan]], predicted: Sequence[Iterable[EntitySpan]], types: Sequence[str]
 ) -> NDArray[np.int64]:
-    """Counts how often an entity of one type was given another; only entities of the same words are compared.
+    """Count how often an entity of one type was given another; only entities of the same words are compared.
 
     Args:
         gold: for each post its entities.

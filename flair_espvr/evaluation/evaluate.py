@@ -105,7 +105,7 @@ def evaluation(
 
 
 def read_tagged(path: str | Path, posts: Sequence[Sentence], *, label_type: str = PREDICTED) -> list[Sentence]:
-    """The entities that somebody's system has found, for these posts, from JSONL.
+    """Return the entities that somebody's system has found, for these posts, from JSONL.
 
     Args:
         path: a file as `flair-espvr predict` writes it: the same posts in the same order.

@@ -115,7 +115,7 @@ class GroundingScores:
     reading: Reading = "lenient"
 
     def to_markdown(self) -> str:
-        """The scores in percent, as Markdown, with their conventions."""
+        """Return the scores in percent, as Markdown, with their conventions."""
         rows = {"MNER": self.mner, "EEG": self.eeg, "GMNER": self.gmner}
         rows |= {f"GMNER {name}": score for name, score in self.types.items()}
         places, presence = self.places, self.presence.score
@@ -148,7 +148,7 @@ def score_grounding(
     *,
     reading: Reading = "lenient",
 ) -> GroundingScores:
-    """The scores of predicted entities against gold ones, post by post.
+    """Return the scores of predicted entities against gold ones, post by post.
 
     Args:
         gold: each post's entities.
@@ -200,7 +200,7 @@ def is_right(regions: Sequence[Region], answer: Region | None) -> bool:
 
 
 def gold_entities(sentence: Sentence, label_type: str, *, strict: bool = False) -> list[GoldEntity] | None:
-    """The gold entities of a sentence; None where it is not known of each where the picture shows it.
+    """Return the gold entities of a sentence; None where it is not known of each where the picture shows it.
 
     Args:
         sentence: any.
@@ -219,7 +219,7 @@ def gold_entities(sentence: Sentence, label_type: str, *, strict: bool = False) 
 
 
 def predicted_entities(sentence: Sentence, label_type: str) -> list[GroundedEntity]:
-    """The entities that a model has left on a sentence."""
+    """Return the entities that a model has left on a sentence."""
     return [
         GroundedEntity(
             span[0].idx - 1, span[-1].idx, label.value, label.metadata.get(REGION), label.metadata.get(GROUNDED)
@@ -237,7 +237,7 @@ def score_grounded_sentences(
     label_type: str,
     reading: Reading = "lenient",
 ) -> GroundingScores | None:
-    """The scores of predicted labels against gold ones; None where no gold label says where.
+    """Return the scores of predicted labels against gold ones; None where no gold label says where.
 
     A post counts where the regions of all its gold entities are known, also where it has no entity.
 
@@ -267,12 +267,12 @@ class _Counts:
         self.correct: Counter[str] = Counter()
 
     def by_type(self) -> dict[str, Score]:
-        """A score for each type, in alphabetical order."""
+        """Return a score for each type, in alphabetical order."""
         names = sorted({*self.gold, *self.predicted})
         return {name: Score(self.gold[name], self.predicted[name], self.correct[name]) for name in names}
 
     def total(self) -> Score:
-        """The score over all types."""
+        """Return the score over all types."""
         return Score(self.gold.total(), self.predicted.total(), self.correct.total())
 
 

@@ -26,7 +26,7 @@ def write_predictions(
     predicted: Iterable[Iterable[EntitySpan]],
     posts: Iterable[Mapping[str, Any]] = (),
 ) -> None:
-    """Writes the entities of each post; the file appears whole or not at all.
+    """Write the entities of each post; the file appears whole or not at all.
 
     Args:
         path: the file to write; its folder must exist.
@@ -56,7 +56,7 @@ def describe_post(sentence: Sentence) -> dict[str, Any]:
 
 
 def read_predictions(path: str | Path) -> tuple[list[list[EntitySpan]], list[list[EntitySpan]]]:
-    """Reads what `write_predictions` wrote.
+    """Read what `write_predictions` wrote.
 
     Returns:
         For each post its gold entities, and for each its predicted ones.

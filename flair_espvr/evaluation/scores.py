@@ -83,7 +83,7 @@ class Scores:
         )
 
     def to_markdown(self) -> str:
-        """A table in percent, one row per type and two of averages, under a line that says what was scored."""
+        """Return a table in percent, one row per type and two of averages, under a line that says what was scored."""
         edition = f", edition: {self.edition}" if self.edition else ""
         lines = [
             f"{self.sentences} sentences, {self.micro.gold} gold entities, tags read {READ[self.reading]}{edition}",

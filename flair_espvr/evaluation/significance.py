@@ -39,7 +39,7 @@ class PairedInterval(NamedTuple):
 
 
 def post_counts(gold: Sequence[Iterable[EntitySpan]], predicted: Sequence[Iterable[EntitySpan]]) -> PostCounts:
-    """Counts one run's entities post by post.
+    """Count one run's entities post by post.
 
     Args:
         gold: for each of N posts its entities.
@@ -59,7 +59,7 @@ def post_counts(gold: Sequence[Iterable[EntitySpan]], predicted: Sequence[Iterab
 def approximate_randomization(
     first: PostCounts, second: PostCounts, *, rounds: int = 10_000, seed: int = 0
 ) -> PairedTest:
-    """Tests, two-sided, whether two systems differ in F1 (Noreen 1989; Yeh 2000).
+    """Test, two-sided, whether two systems differ in F1 (Noreen 1989; Yeh 2000).
 
     If they did not, it would not matter which system's name stands on which of a post's two outputs. In each round
     these are swapped for a random half of the posts; `p = (r + 1) / (rounds + 1)`, where r rounds differ in F1 at
@@ -87,7 +87,7 @@ def approximate_randomization(
 
 
 def paired_bootstrap(first: PostCounts, second: PostCounts, *, rounds: int = 10_000, seed: int = 0) -> PairedInterval:
-    """Finds how far a difference in F1 depends on the posts drawn (Koehn 2004; Berg-Kirkpatrick et al. 2012).
+    """Find how far a difference in F1 depends on the posts drawn (Koehn 2004; Berg-Kirkpatrick et al. 2012).
 
     In each round N posts are drawn with replacement, the same for both systems; the interval holds the middle 95 % of
     the differences found (the percentile interval).

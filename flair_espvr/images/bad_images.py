@@ -64,11 +64,14 @@ class BadImages:
         return len(self._list)
 
     def lines(self) -> Iterator[bytes]:
-        """The whole list, a line `{"picture": ..., "reason": ...}` of JSON each."""
+        """Return the whole list, a line `{"picture": ..., "reason": ...}` of JSON each."""
         return self._list.lines()
 
     def summary(self) -> Iterator[str]:
-        """A line for each of the commonest reasons, with some images; numbers alone do not make another reason."""
+        """Yield a line for each of the commonest reasons, with some images.
+
+        Numbers alone do not make another reason.
+        """
         commonest = sorted(self._kinds.items(), key=lambda item: -item[1].count)
         for key, kind in commonest[:_SHOWN_REASONS]:
             more = ", ..." if kind.count > _EXAMPLES else ""
@@ -85,5 +88,5 @@ class BadImages:
 
 
 def _printable(name: str) -> str:
-    """A file's name as it is, or quoted where control characters or bytes that are no text would reach a terminal."""
+    """Return a file's name, quoted where control characters or bytes that are no text would reach a terminal."""
     return name if name.isprintable() else ascii(name)

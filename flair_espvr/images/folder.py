@@ -42,7 +42,7 @@ class ImageFolder:
                     self._names[image_id].append(name)
 
     def find(self, image_id: str) -> Path | None:
-        """The picture `<image_id>.<any suffix>` or `<image_id>`, or `None`.
+        """Return the picture `<image_id>.<any suffix>` or `<image_id>`, or `None`.
 
         Ids are looked up among the names in the folder, so one with `/` or `..` in it finds nothing.
         """
@@ -59,7 +59,7 @@ class ImageFolder:
 
 
 def find_images(folder: str | Path) -> list[Path]:
-    """The files below a folder that are pictures by their first bytes or by their suffix, in order.
+    """Return the files below a folder that are pictures by their first bytes or by their suffix, in order.
 
     Links to folders are followed, each folder is entered once.
     """

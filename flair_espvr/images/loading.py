@@ -47,7 +47,7 @@ class PathBelow(str):
     folder: Path
 
     def __new__(cls, path: str, folder: Path) -> "PathBelow":
-        """The text of `path`, with the folder as an attribute."""
+        """Return the text of `path`, with the folder as an attribute."""
         self = super().__new__(cls, path)
         self.folder = folder
         return self
@@ -112,7 +112,7 @@ def load_image(
     max_bytes: int = MAX_BYTES,
     shrink_to: int | None = None,
 ) -> Image.Image:
-    """The picture as people see it: upright, 8-bit RGB, transparency over white, the first frame of an animation.
+    """Return the picture as people see it: upright, 8-bit RGB, over white, an animation's first frame.
 
     JPEG, PNG, WebP, GIF, BMP and TIFF are read, told by their first bytes, whatever the file is called; AVIF where
     Pillow reads it (11.3 and later), HEIC where pi-heif is installed (the extra `heic`). Grey levels of 16 bits keep
@@ -149,7 +149,7 @@ def load_image(
 
 
 def squashed_pixels(source: ImageSource, image_size: int) -> np.ndarray:
-    """A picture as a backbone takes it: a square of `image_size` pixels, uint8 (S,S,3).
+    """Return a picture as a backbone takes it: a square of `image_size` pixels, uint8 (S,S,3).
 
     It is squashed, never cropped: cell (row, column) of an H x W grid is that same cell of the whole picture.
 
@@ -161,7 +161,7 @@ def squashed_pixels(source: ImageSource, image_size: int) -> np.ndarray:
 
 
 def image_bytes(source: str | Path, *, max_bytes: int = MAX_BYTES) -> bytes:
-    """The bytes of a picture file.
+    """Return the bytes of a picture file.
 
     Raises:
         BadImageError: not a readable, non-empty file of at most `max_bytes`.
@@ -210,7 +210,7 @@ def _read(source: str | Path, length: int) -> bytes:
 
 @contextmanager
 def _reading(source: str | Path) -> Iterator[None]:
-    """Turns what the system says of a file into what is wrong with a picture."""
+    """Turn what the system says of a file into what is wrong with a picture."""
     try:
         yield
     except FileNotFoundError as error:
@@ -262,7 +262,7 @@ def describe_source(source: ImageSource) -> str:
 
 
 def _plain(source: ImageSource) -> _PlainSource:
-    """A picture as a path, bytes or an opened picture.
+    """Return a picture as a path, bytes or an opened picture.
 
     Raises:
         TypeError: it is no picture.
@@ -344,7 +344,7 @@ def _loaded(image: Image.Image) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """A copy in 8-bit RGB, with what shows through over white."""
+    """Return a copy in 8-bit RGB, with what shows through over white."""
     if image.mode.startswith("I;16"):
         grey = np.asarray(image).astype(np.uint16)
         transparent = image.info.get("transparency")

@@ -26,7 +26,7 @@ class WorkerPool:
     """Worker processes that are replaced when one dies. A context manager; without workers it works in this process."""
 
     def __init__(self, workers: int) -> None:
-        """Starts nothing yet.
+        """Keep the settings; nothing is started yet.
 
         Args:
             workers: number of processes; 0 to work in this one, where nothing protects it.
@@ -72,7 +72,7 @@ class WorkerPool:
             yield from zip(chunk, results, strict=True)
 
     def close(self) -> None:
-        """Ends the workers; work not begun is dropped."""
+        """End the workers; work not begun is dropped."""
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
             self._executor = None

@@ -12,7 +12,7 @@ from flair_espvr.images.loading import content_key, image_bytes, squashed_pixels
 
 
 def key_or_error(path: Path) -> bytes | BadImageError:
-    """A picture file's content key, or why it has none."""
+    """Return a picture file's content key, or why it has none."""
     try:
         return content_key(image_bytes(path))
     except BadImageError as error:
@@ -20,7 +20,7 @@ def key_or_error(path: Path) -> bytes | BadImageError:
 
 
 def key_and_pixels_or_error(path: Path, image_size: int) -> tuple[bytes, np.ndarray] | BadImageError:
-    """A picture file's content key and its pixels, uint8 (S,S,3), or why it cannot be read.
+    """Return a picture file's content key and its pixels, uint8 (S,S,3), or why it cannot be read.
 
     Both come from one reading of the file, so that they belong together.
     """
@@ -32,10 +32,10 @@ def key_and_pixels_or_error(path: Path, image_size: int) -> tuple[bytes, np.ndar
 
 
 def _bare(error: BadImageError) -> BadImageError:
-    """The error without the frames that it came through, which hold on to the file's bytes and pixels."""
+    """Return the error without the frames that it came through, which hold on to the file's bytes and pixels."""
     return BadImageError(error.source, error.reason)
 
 
 def crashed(path: Path) -> BadImageError:
-    """What stands for the result of a picture that ended its process."""
+    """Return what stands for the result of a picture that ended its process."""
     return BadImageError(str(path), "reading it ends the process (a defect of the decoder, or too little memory)")

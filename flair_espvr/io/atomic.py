@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
-    """A binary file that takes the place of `path` only when the block ends without an error.
+    """Yield a binary file that takes the place of `path` only when the block ends without an error.
 
     The bytes are written beside `path`, forced to disk and renamed over it; on any error the old file stays as it was.
     Into a device or a pipe they go as they are written.
@@ -46,7 +46,7 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Puts a text file in UTF-8 in the place of `path`, as `atomic_write` does, and raises what that raises."""
+    """Put a text file in UTF-8 in the place of `path`, as `atomic_write` does, and raise what that raises."""
     with atomic_write(path) as file:
         file.write(text.encode())
 
@@ -57,12 +57,12 @@ def is_written_through(path: str | Path) -> bool:
 
 
 def place_of(path: str | Path) -> Path:
-    """The path of a file to be written or replaced: where `path` leads to if that is a link, else `path` itself."""
+    """Return the path of a file to be written or replaced: where the link `path` leads to, or `path` itself."""
     return Path(os.path.realpath(path) if os.path.islink(path) else path)
 
 
 def put_in_place(temporary: str | Path, path: Path) -> None:
-    """Renames a file to `path`; mode and owner of what it replaces become its own."""
+    """Rename a file to `path`; mode and owner of what it replaces become its own."""
     if path.exists():
         with suppress(OSError):  # only root may give files away
             os.chown(temporary, path.stat().st_uid, path.stat().st_gid)
@@ -71,7 +71,7 @@ def put_in_place(temporary: str | Path, path: Path) -> None:
 
 
 def mode_of(path: Path, *, otherwise: int) -> int:
-    """The permissions of a file or folder that is there, else `otherwise` without what the process's umask takes.
+    """Return the permissions of what is there, else `otherwise` without what the process's umask takes.
 
     A file's set-user and set-group bits, which writing to it would clear too, are no permissions.
     """
@@ -83,7 +83,7 @@ def mode_of(path: Path, *, otherwise: int) -> int:
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """An empty folder that takes the place of `path` as a whole, and only when the block ends without an error.
+    """Yield an empty folder that takes the place of `path` as a whole, and only when the block ends without an error.
 
     An older folder of that name stays as it was until then, and is removed after. Between two renames no folder of that
     name is there, but never half of one; a kill at that moment leaves the old folder beside, whole, as `.NAME.*.old`,
@@ -110,7 +110,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 
 def _sync(path: Path) -> None:
-    """Forces a file or a folder's list of files to disk."""
+    """Force a file or a folder's list of files to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -134,7 +134,7 @@ def _exchange(new: Path, path: Path) -> None:
 
 
 def _recover(path: Path) -> None:
-    """Gives a folder that an exchange has left beside its name back; one that has been replaced is removed."""
+    """Give a folder that an exchange has left beside its name back; one that has been replaced is removed."""
     for old in path.parent.glob(f".{glob.escape(path.name)}.*.old"):
         if path.exists():
             shutil.rmtree(old, ignore_errors=True)
@@ -143,7 +143,7 @@ def _recover(path: Path) -> None:
 
 
 def _umask() -> int:
-    """The process's umask, which only setting it tells: `mkstemp` makes files private, and a result should not be."""
+    """Return the process's umask, which only setting it tells; `mkstemp` makes private what should not be."""
     umask = os.umask(0)
     os.umask(umask)
     return umask

@@ -10,7 +10,7 @@ SHOWN_CHARACTERS = 60
 
 
 def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    """The lines of a UTF-8 file, as `(number from 1, line without its end)`.
+    """Yield the lines of a UTF-8 file, as `(number from 1, line without its end)`.
 
     A line ends with LF or CRLF and with nothing else: `str.splitlines` also breaks at U+2028 or U+0085, which occur
     inside words. A byte order mark is dropped.
@@ -25,7 +25,7 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
 
 
 def decoded_line(path: str | Path, number: int, raw: bytes) -> str:
-    """The line of that number, from 1, as text: without its end and, on the first, without a byte order mark.
+    """Return the line of that number, from 1, as text: without its end and, on the first, without a byte order mark.
 
     Raises:
         PostFormatError: it is not UTF-8.
@@ -38,7 +38,7 @@ def decoded_line(path: str | Path, number: int, raw: bytes) -> str:
 
 
 def bare_line(number: int, raw: bytes) -> bytes:
-    """The bytes of the line of that number, from 1, without its end and, on the first, without a byte order mark."""
+    """Return the bytes of the line of that number, from 1, without its end or a byte order mark."""
     raw = raw.removesuffix(b"\n").removesuffix(b"\r")
     return raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
 
@@ -49,7 +49,7 @@ def shown_bytes(raw: bytes) -> str:
 
 
 def format_error(path: str | Path, number: int, line: str, expected: str) -> PostFormatError:
-    """The error for a line that is not as expected: it names the file, the line number and the line, shortened."""
+    """Return the error for a line that is not as expected, with file, line number and the line, shortened."""
     shown = line if len(line) <= SHOWN_CHARACTERS else line[:SHOWN_CHARACTERS] + "…"
     return PostFormatError(
         f"{path}, line {number}: expected {expected}, found {shown!r}", line=number, expected=expected

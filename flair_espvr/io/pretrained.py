@@ -20,7 +20,7 @@ WAYS_OUT = (
 
 
 def find_model(name: str | Path, *, file: str = "config.json", revision: str | None = None) -> str:
-    """A model's name or path for the libraries that load it, where they can have it.
+    """Return a model's name or path for the libraries that load it, where they can have it.
 
     Args:
         name: a folder, `package:NAME/PATH` (see `resolve_packaged`), or a name on the hub.

@@ -26,7 +26,7 @@ class Recent(Generic[Key, Value]):
         self._values: OrderedDict[Key, Value] = OrderedDict()
 
     def get(self, key: Key) -> Value | None:
-        """The value of a key, or None."""
+        """Return the value of a key, or None."""
         with _changing.held():
             if key not in self._values:
                 return None

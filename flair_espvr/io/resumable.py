@@ -109,7 +109,10 @@ class ResumableFile:
         return [step for step, _ in steps]
 
     def _whole(self, lines: list[tuple[dict[str, Any], int]]) -> list[tuple[dict[str, Any], int]]:
-        """The steps before the first that is not in the part as it was written; earlier releases wrote no hashes."""
+        """Return the steps before the first that is not in the part as it was written.
+
+        Earlier releases wrote no hashes.
+        """
         written = os.fstat(self._part.fileno()).st_size
         self._part.seek(0)
         whole: list[tuple[dict[str, Any], int]] = []
@@ -133,7 +136,7 @@ def _lock(part: Path) -> ProcessLock:
 
 
 def _read_journal(file: FileIO) -> tuple[dict[str, Any], list[tuple[dict[str, Any], int]]]:
-    """The settings, and each whole step with the place where its line ends."""
+    """Return the settings, and each whole step with the place where its line ends."""
     file.seek(0)
     settings: dict[str, Any] = {}
     steps: list[tuple[dict[str, Any], int]] = []

@@ -16,7 +16,7 @@ class ThreadLock:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Holds the lock for the block."""
+        """Hold the lock for the block."""
         with self._lock:
             yield
 

@@ -50,7 +50,7 @@ def sentence_batches(
     mini_batch_size: int,
     max_tokens: int | None = None,
 ) -> list[list[Sentence]]:
-    """The sentences that have words, in batches of like lengths; each knows its neighbours of before.
+    """Return the sentences that have words, in batches of like lengths; each knows its neighbours of before.
 
     Args:
         sentences: One, a list or a dataset.

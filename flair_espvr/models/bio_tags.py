@@ -17,7 +17,7 @@ class BioTags:
     """
 
     def __init__(self, dictionary_items: Iterable[str]) -> None:
-        """Takes the types out of a label dictionary's items, which may hold `"<unk>"` and `"O"` as well.
+        """Take the types out of a label dictionary's items, which may hold `"<unk>"` and `"O"` as well.
 
         Raises:
             ConfigurationError: there is no entity type among them.

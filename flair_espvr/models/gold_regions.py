@@ -13,7 +13,9 @@ from flair_espvr.nn.layers.spans import Spans
 
 
 def gold_regions(sentences: Sequence[Sentence], label_type: str) -> GoldRegions | None:
-    """The entities of B sentences whose labels say where the image shows them, or that it does not; None if none says.
+    """Return the entities of B sentences whose labels say where the image shows them, or that it does not.
+
+    None if none says.
 
     Args:
         sentences: Labelled ones.

@@ -43,7 +43,7 @@ class GroundedTagger(StoredTagger):
         return model
 
     def _grounding_head(self) -> GroundingHead | None:
-        """A new head, whose weights cost no random number of others: what learns from no box learns as it did."""
+        """Return a new head, whose weights take no random number from what learns without boxes."""
         if self.region_embeddings is None:
             return None
         with torch.random.fork_rng(devices=[]):
@@ -56,7 +56,7 @@ class GroundedTagger(StoredTagger):
     def _grounding_losses(
         self, sentences: Sequence[Sentence], inputs: Mapping[str, Any], output: NetworkOutput
     ) -> Mapping[str, Tensor]:
-        """The terms that gold regions give; none where no label says what an image shows."""
+        """Return the terms that gold regions give; none where no label says what an image shows."""
         images = inputs["images"]
         if self.grounding is None or images is None:
             return {}
@@ -75,7 +75,7 @@ class GroundedTagger(StoredTagger):
     def _known_places(
         self, sentences: Sequence[Sentence], inputs: Mapping[str, Any], output: NetworkOutput
     ) -> list[KnownPlaces]:
-        """What speaks for the places of those entities whose places are known."""
+        """Return what speaks for the places of those entities whose places are known."""
         images, gold = inputs["images"], gold_regions(sentences, self.label_type)
         if self.grounding is None or images is None or gold is None:
             return []
@@ -97,7 +97,7 @@ class GroundedTagger(StoredTagger):
         )
 
     def _total_loss(self, losses: Mapping[str, Tensor], posts: int) -> Tensor:
-        """The weighted sum over terms and posts, ()."""
+        """Return the weighted sum over terms and posts, ()."""
         weights = self.config.grounding_weights
         weighted = {name: weights[name] * term if name in weights else term for name, term in losses.items()}
         total: Tensor = self.network.total_loss(weighted, posts)

@@ -19,7 +19,7 @@ class ObjectLabelTagger(MultimodalTagger):
     def network_inputs(
         self, sentences: list[Sentence], *, keep_embeddings: bool, tags: Tensor | None
     ) -> dict[str, Any]:
-        """What `MultimodalTagger` gives, and the `objects` of the batch."""
+        """Return what `MultimodalTagger` gives, and the `objects` of the batch."""
         chosen = [sentence_objects(sentence, most=self.config.most_objects) for sentence in sentences]
         objects = object_features(sentences, chosen, ObjectLabels(self.config.object_labels))
         inputs = super().network_inputs(sentences, keep_embeddings=keep_embeddings, tags=tags)

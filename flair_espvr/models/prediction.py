@@ -40,7 +40,7 @@ class PredictedEntity:
     relevance: np.ndarray | None = None
 
     def metadata(self) -> dict[str, Any]:
-        """What its label carries: that which is known."""
+        """Return what its label carries: that which is known."""
         known = {REGION: self.region, GROUNDED: self.grounded, RELEVANCE: self.relevance}
         return {key: value for key, value in known.items() if value is not None}
 
@@ -86,7 +86,7 @@ def predicted_entities(
     pictured: Tensor | None = None,
     with_relevance: bool = False,
 ) -> list[list[PredictedEntity]]:
-    """The entities of B posts, fetched from the device in one piece.
+    """Return the entities of B posts, fetched from the device in one piece.
 
     Args:
         spans: M entities a post.

@@ -48,13 +48,13 @@ def register_model(name: str) -> Callable[[_Model], _Model]:
 
 
 def list_models() -> list[str]:
-    """The names of all models, in alphabetical order."""
+    """Return the names of all models, in alphabetical order."""
     _load_all()
     return sorted(_models)
 
 
 def model_class(name: str) -> type[Any]:
-    """The class of a model, a subclass of `MultimodalTagger`.
+    """Return the class of a model, a subclass of `MultimodalTagger`.
 
     Raises:
         ConfigurationError: There is none of this name.
@@ -66,7 +66,7 @@ def model_class(name: str) -> type[Any]:
 
 
 def model_of_class(class_name: str) -> type[Any] | None:
-    """The model whose class has this name, which is how files say what they hold; None where there is none."""
+    """Return the model whose class has this name, which is how files say what they hold; None where there is none."""
     _load_all()
     return next((model for model in _models.values() if model.__name__ == class_name), None)
 

@@ -43,7 +43,7 @@ class StoredTagger(Classifier[Sentence]):
     tags: BioTags
 
     def hyperparameters(self) -> dict[str, Any]:
-        """The plain keyword arguments that build this model again, besides embeddings, labels and images."""
+        """Return the plain keyword arguments that build this model again, besides embeddings, labels and images."""
         raise NotImplementedError
 
     def save(self, model_file: str | Path, checkpoint: bool = False, *, include_backbone: bool = False) -> None:
@@ -86,7 +86,7 @@ class StoredTagger(Classifier[Sentence]):
 
     @classmethod
     def _class_of(cls, state: dict[str, Any], source: str) -> type[Self]:
-        """The class that a state is of, which has to be this one or, for an abstract class, a model below it."""
+        """Return the class that a state is of, which has to be this one or, for an abstract class, a model below it."""
         name = state.get("__cls__", cls.__name__)
         if not inspect.isabstract(cls):
             if name != cls.__name__:

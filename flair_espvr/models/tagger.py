@@ -119,7 +119,7 @@ class MultimodalTagger(GroundedTagger):
         return self._label_type
 
     def hyperparameters(self) -> dict[str, Any]:
-        """The plain keyword arguments that build this model again, besides embeddings, labels and images."""
+        """Return the plain keyword arguments that build this model again, besides embeddings, labels and images."""
         return {
             **self.config.model_dump(),
             "tag_format": self.tag_format,
@@ -127,7 +127,7 @@ class MultimodalTagger(GroundedTagger):
         }
 
     def network_sizes(self) -> dict[str, Any]:
-        """What the network's constructor takes besides its config: `word_size`, `region_size` and `labels`."""
+        """Return what the network's constructor takes besides its config: `word_size`, `region_size` and `labels`."""
         return {
             "word_size": self.embeddings.embedding_length,
             "region_size": None if self.region_embeddings is None else self.region_embeddings.embedding_length,
@@ -137,7 +137,7 @@ class MultimodalTagger(GroundedTagger):
     def network_inputs(
         self, sentences: list[Sentence], *, keep_embeddings: bool, tags: Tensor | None
     ) -> dict[str, Any]:
-        """What the network's `forward` is called with for B non-empty sentences: `words`, `mask`, `images`.
+        """Return what the network's `forward` is called with for B non-empty sentences: `words`, `mask`, `images`.
 
         Args:
             sentences: The batch.
@@ -159,7 +159,7 @@ class MultimodalTagger(GroundedTagger):
         return self.network(**inputs), inputs["images"]
 
     def images(self, sentences: list[Sentence]) -> ImageFeatures | None:
-        """The images of a batch; None where no sentence has one."""
+        """Return the images of a batch; None where no sentence has one."""
         if self.region_embeddings is None:
             return None
         images = self.region_embeddings.regions(sentences)
@@ -171,7 +171,7 @@ class MultimodalTagger(GroundedTagger):
             self.region_embeddings.prefetch(sentences)
 
     def losses(self, sentences: list[Sentence]) -> Mapping[str, Tensor]:
-        """The terms of the loss of B labelled, non-empty sentences by name, without weights.
+        """Return the terms of the loss of B labelled, non-empty sentences by name, without weights.
 
         They are those of `Network.losses` and, where labels say what the images show, of `GroundingHead.losses`.
         """
@@ -181,7 +181,7 @@ class MultimodalTagger(GroundedTagger):
         return {**self.network.losses(output, tags), **self._grounding_losses(sentences, inputs, output)}
 
     def forward_loss(self, sentences: list[Sentence]) -> tuple[Tensor, int]:
-        """The summed loss of a batch and the number of words it was summed over, as Flair's trainer wants them.
+        """Return the summed loss of a batch and the number of words it was summed over, as Flair's trainer wants them.
 
         Raises:
             ConfigurationError: The model compares the posts of a batch, and its training cuts batches into chunks, or

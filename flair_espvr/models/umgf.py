@@ -29,7 +29,7 @@ class UMGFTagger(MultimodalTagger):
     def network_inputs(
         self, sentences: list[Sentence], *, keep_embeddings: bool, tags: Tensor | None
     ) -> dict[str, Any]:
-        """What `MultimodalTagger` gives, and as `objects` one crop for each type word, where there is one."""
+        """Return what `MultimodalTagger` gives, and as `objects` one crop for each type word, where there is one."""
         words = self.config.type_words
         chosen = [one_of_each(sentence, words) for sentence in sentences]
         objects = object_features(sentences, chosen, ObjectLabels(words), crops_by=self.region_embeddings)

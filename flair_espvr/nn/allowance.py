@@ -51,7 +51,7 @@ class Allowance(TorchDispatchMode):
         return cls(4 * sum(storages.values()) + _SLACK_BYTES, 8 * len(tensors) + _SLACK_TENSORS, draw=False)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Counts the tensors that an operation makes, measured on the device where they take no memory."""
+        """Count the tensors that an operation makes, measured on the device where they take no memory."""
         kwargs = kwargs or {}
         if func in self._not_run:
             return args[0]

@@ -76,7 +76,7 @@ class ModelConfig(BaseModel):
         return False
 
     def without_images(self) -> Self:
-        """The config of the same model where nothing gives it images.
+        """Return the config of the same model where nothing gives it images.
 
         Raises:
             ValueError: If the model cannot do without; the default, unless it reads none.

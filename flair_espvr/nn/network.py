@@ -18,7 +18,7 @@ SPAN_LABELS = ("O", "B", "I")
 
 
 def known_size(region_size: int | None) -> int:
-    """The size of the region vectors, for a network that cannot do without images.
+    """Return the size of the region vectors, for a network that cannot do without images.
 
     Raises:
         ValueError: If there is none.
@@ -82,7 +82,7 @@ class Network(torch.nn.Module, ABC, Generic[Output]):
         """
 
     def losses(self, output: Output, tags: Tensor) -> dict[str, Tensor]:
-        """The terms of the loss by name, without their weights: `"tags"`, the tag CRF's negative log-likelihoods.
+        """Return the terms of the loss by name, without weights: `"tags"`, the tag CRF's negative log-likelihoods.
 
         Args:
             output: Of `forward` on the same posts.
@@ -100,7 +100,7 @@ class Network(torch.nn.Module, ABC, Generic[Output]):
         return {}
 
     def total_loss(self, losses: Mapping[str, Tensor], posts: int) -> Tensor:
-        """The weighted sum over terms and posts, (); a batch's mean counts as often as there are posts."""
+        """Return the weighted sum over terms and posts, (); a batch's mean counts as often as there are posts."""
         weights = self.loss_weights
         weighted = [weights.get(name, 1.0) * term for name, term in losses.items()]
         total = sum(term for term in weighted if term.dim())  # (B,)
@@ -111,7 +111,7 @@ class Network(torch.nn.Module, ABC, Generic[Output]):
         return self.spans_of(self.tag_crf.decode(output.emissions, output.mask), output.mask)
 
     def spans_of(self, tags: Tensor, mask: Tensor) -> Spans:
-        """The entities that tags (B, T) stand for, which must be legal BIO2."""
+        """Return the entities that tags (B, T) stand for, which must be legal BIO2."""
         return bio_spans(tags, mask, begin=self.tag_crf.begin, inside=self.tag_crf.inside)
 
     def span_tags(self, tags: Tensor) -> Tensor:

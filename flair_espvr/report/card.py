@@ -108,7 +108,7 @@ def make_card(sentence: Sentence, label_type: str, gold_label_type: str | None =
 
 
 def make_thumbnail(source: ImageSource) -> Thumbnail:
-    """The picture, at most `THUMBNAIL_SIDE` pixels long, as a JPEG `data:` address.
+    """Return the picture, at most `THUMBNAIL_SIDE` pixels long, as a JPEG `data:` address.
 
     Args:
         source: a path, the bytes of a picture file, or a `PIL.Image.Image`, which is not changed.
@@ -124,7 +124,7 @@ def make_thumbnail(source: ImageSource) -> Thumbnail:
 
 
 def _png(image: Image.Image) -> str:
-    """A picture as a PNG `data:` address."""
+    """Return a picture as a PNG `data:` address."""
     png = BytesIO()
     image.save(png, "PNG", bits=4, optimize=True)
     return "data:image/png;base64," + b64encode(png.getvalue()).decode("ascii")

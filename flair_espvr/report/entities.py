@@ -98,7 +98,7 @@ class Piece:
 
 
 def text_and_offsets(sentence: Sentence) -> tuple[str, list[tuple[int, int]]]:
-    """The sentence's text, with the whitespace Flair remembers, and each token's (start, end) in it.
+    """Return the sentence's text, with the whitespace Flair remembers, and each token's (start, end) in it.
 
     A pre-tokenised sentence has one space between tokens. `Token.start_position` is not used: it counts from the start
     of a document, and Flair leaves it at 0 in sentences that were put together from tokens.
@@ -112,7 +112,7 @@ def text_and_offsets(sentence: Sentence) -> tuple[str, list[tuple[int, int]]]:
 
 
 def read_entities(sentence: Sentence, label_type: str, gold_label_type: str | None = None) -> list[Mention]:
-    """The sentence's entities in text order, with the missed ones among them where gold labels are given.
+    """Return the sentence's entities in text order, with the missed ones among them where gold labels are given.
 
     Args:
         sentence: a tagged post.
@@ -158,7 +158,7 @@ def read_entities(sentence: Sentence, label_type: str, gold_label_type: str | No
 
 
 def split_text(text: str, entities: Sequence[Mention]) -> list[Piece]:
-    """The text cut wherever an entity begins or ends, so that entities which nest or cross can all be marked.
+    """Return the text cut wherever an entity begins or ends, so that entities which nest or cross can all be marked.
 
     The pieces put together give the text again.
     """
@@ -182,7 +182,7 @@ def _labels_by_place(
 
 
 def _gold_regions(labels: Iterable[Label]) -> tuple[Region, ...] | None:
-    """What the first of the labels that says where says."""
+    """Return what the first of the labels that says where says."""
     return next((tuple(label.metadata[REGIONS]) for label in labels if REGIONS in label.metadata), None)
 
 

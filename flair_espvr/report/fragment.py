@@ -14,7 +14,7 @@ _types = Summary()
 
 
 def post_html(sentence: Sentence, *, label_type: str) -> str:
-    """A tagged post with its entities marked and their regions drawn over its picture, which is inside.
+    """Return a tagged post with its entities marked and their regions drawn over its picture, which is inside.
 
     Args:
         sentence: a tagged post; a picture that cannot be read becomes the reason why.
@@ -25,7 +25,7 @@ def post_html(sentence: Sentence, *, label_type: str) -> str:
 
 
 def post_css(*, scope: str, dark: str) -> str:
-    """The style of `post_html` below an element of the page, which keeps its own.
+    """Return the style of `post_html` below an element of the page, which keeps its own.
 
     Args:
         scope: a selector of that element.

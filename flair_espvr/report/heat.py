@@ -18,7 +18,7 @@ _COLOURS = np.array([(255, 236, 120), (255, 170, 40), (226, 70, 30), (150, 0, 60
 
 
 def heat_image(relevance: ArrayLike) -> Image.Image:
-    """The map in colours, a pixel for a cell, on no colour where it is 0.
+    """Return the map in colours, a pixel for a cell, on no colour where it is 0.
 
     Args:
         relevance: (H, W) for each cell how probable it is that it shows the entity, 0..1. A map that sums to 1 is an

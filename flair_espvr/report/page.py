@@ -75,7 +75,7 @@ def write_report(
 
 @cache
 def templates() -> Environment:
-    """The templates, which escape whatever a post holds."""
+    """Return the templates, which escape whatever a post holds."""
     environment = Environment(
         loader=PackageLoader("flair_espvr.report", "templates"),
         autoescape=True,

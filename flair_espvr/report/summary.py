@@ -77,14 +77,14 @@ class Summary:
         return sorted(seen, key=lambda name: (-seen[name], name))
 
     def colour(self, name: str) -> int:
-        """The colour, 0..COLOURS-1, of a type: fixed for the usual ones, in order of first sight for any other.
+        """Return the colour, 0..COLOURS-1, of a type: fixed for the usual ones, in order of first sight for any other.
 
         Past the last colour they come round again; a type is always named beside its colour.
         """
         return self._place(name) % COLOURS
 
     def classes(self, name: str) -> str:
-        """The style of a type: its colour and, where that has come round, which line is below the words."""
+        """Return the style of a type: its colour and, where that has come round, which line is below the words."""
         again = self._place(name) // COLOURS
         return f"type-{self.colour(name)}" + (f" again-{(again - 1) % 2 + 1}" if again else "")
 

@@ -106,7 +106,7 @@ class DynamicBatcher:
                 future.set_exception(error)
 
     def _taken(self) -> list[tuple[Sentence, "Future[Sentence]"]]:
-        """The next batch, out of the queue; empty where an earlier task has taken all."""
+        """Return the next batch, out of the queue; empty where an earlier task has taken all."""
         with self._arrival:
             if self._joined and self._waiting:
                 deadline = time.monotonic() + self._max_wait

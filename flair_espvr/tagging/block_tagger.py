@@ -84,7 +84,7 @@ class TaggingJob:
         }
 
     def blocks(self) -> Iterator[Block]:
-        """The blocks of the posts, as they are found.
+        """Return the blocks of the posts, as they are found.
 
         Raises:
             ConfigurationError: An input is standard input or another pipe, which cannot be read from several places.
@@ -97,7 +97,10 @@ class TaggingJob:
         return blocks_of(files, self.windows * window_size(self.batch_size))
 
     def post_files(self) -> tuple[list[PostFile], Any]:
-        """The files of the posts, and the folders in which their pictures are looked up; see `post_files_from`."""
+        """Return the files of the posts, and the folders in which their pictures are looked up.
+
+        See `post_files_from`.
+        """
         return post_files_from(self.inputs, images=self.images, contexts=self.contexts, images_below=self.images_below)
 
 
@@ -150,7 +153,7 @@ class BlockTagger:
         job.shards.write(block.name, tagging, self._not_images)
 
     def _not_images(self) -> Iterator[tuple[str, str]]:
-        """What was named like an image and is none, since it was asked last."""
+        """Yield what was named like an image and is none, since it was asked last."""
         for folder in self._folders:
             yield from ((str(path), "is no picture") for path in sorted(folder.not_images))
             folder.not_images.clear()

@@ -86,7 +86,7 @@ def blocks_of(files: Sequence[PostFile], size: int) -> Iterator[Block]:
 
 
 def block_posts(block: Block, files: Sequence[PostFile], *, keep_bad: bool = False) -> Iterator[Post | BadPost]:
-    """The posts of a block of these files; see `PostFile.posts`."""
+    """Yield the posts of a block of these files; see `PostFile.posts`."""
     for piece in block.pieces:
         posts = files[piece.file].posts(piece.start, piece.kind, keep_bad=keep_bad)
         yield from islice(posts, piece.posts)

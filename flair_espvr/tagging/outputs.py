@@ -14,7 +14,7 @@ from flair_espvr.data.sentences import sentence_post
 
 
 def prediction_record(sentence: Sentence, *, label_type: str) -> dict[str, Any]:
-    """A tagged post as a JSON object that `flair_espvr.data.read_jsonl_sentences` reads.
+    """Return a tagged post as a JSON object that `flair_espvr.data.read_jsonl_sentences` reads.
 
     It is the object that the post was read from with `"entities"`, each with its `"text"`, `"type"`, `"score"`, its
     `"start"` and `"end"` (offsets in characters of `"text"`, or in words where the post has `"tokens"`), its `"words"`
@@ -47,7 +47,7 @@ def jsonl_predictions(sentences: Iterable[Sentence], *, label_type: str) -> byte
 
 
 def column_predictions(sentences: Iterable[Sentence], *, label_type: str) -> bytes:
-    """The tagged posts as `flair_espvr.data.read_posts` reads them: an `IMGID:` line, then `word<TAB>tag` lines.
+    """Return the tagged posts as `flair_espvr.data.read_posts` reads them: an `IMGID:` line, then `word<TAB>tag` lines.
 
     Raises:
         PostFormatError: an image id or a word has a TAB or a line end inside.

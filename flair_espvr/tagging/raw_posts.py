@@ -52,7 +52,7 @@ class RawPost(NamedTuple):
 
 
 def with_format(lines: Iterable[bytes], source: str | Path) -> tuple[Format, Iterator[bytes]]:
-    """The format of a file's lines, told by the first with anything in it, and all of these lines.
+    """Return the format of a file's lines, told by the first with anything in it, and all of these lines.
 
     A file named `.jsonl` is JSONL, whatever its first line has come to.
     """
@@ -103,7 +103,7 @@ def _is_between_posts(line: bytes, kind: Format) -> bool:
 
 
 def parsed_post(raw: RawPost, kind: Format, *, source: str | Path, folder: Path) -> Post:
-    """The post in some lines, without tags and entities, with an image id and its JSON object.
+    """Return the post in some lines, without tags and entities, with an image id and its JSON object.
 
     Args:
         raw: The lines.

@@ -70,11 +70,11 @@ class Shards:
         return self.folder / "manifest.json"
 
     def shard(self, name: str) -> Path:
-        """The tagged posts of the block of this name."""
+        """Return the tagged posts of the block of this name."""
         return self.folder / "shards" / f"{name}{SUFFIXES[self.format]}"
 
     def note(self, name: str) -> Path:
-        """What is to be known of the block of this name."""
+        """Return what is to be known of the block of this name."""
         return self.folder / "notes" / f"{name}.json"
 
     def begin(self, settings: Mapping[str, Any]) -> ProcessLock:

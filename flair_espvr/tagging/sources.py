@@ -43,7 +43,7 @@ class PostFile:
     def posts(
         self, start: Place = START, kind: Format | None = None, *, keep_bad: bool = False
     ) -> Iterator[Post | BadPost]:
-        """The posts from a place on, one at a time, each with its JSON object. Tags and entities are ignored.
+        """Yield the posts from a place on, one at a time, each with its JSON object. Tags and entities are ignored.
 
         Args:
             start: The first post's place.
@@ -80,7 +80,7 @@ class PostFile:
     def parsed(
         self, lines: Iterable[bytes], start: Place = START, kind: Format | None = None, *, keep_bad: bool = False
     ) -> Iterator[Post | BadPost]:
-        """The posts of the file's lines from a place on; arguments and errors are those of `posts`."""
+        """Yield the posts of the file's lines from a place on; arguments and errors are those of `posts`."""
         if kind is None:
             kind, lines = with_format(lines, self.path)
         for raw in raw_posts(lines, kind, start=start):
@@ -106,7 +106,7 @@ class PostFile:
                 yield BadPost.of(error, source=self.path, raw=repr({**row, "image": "..."} if "image" in row else row))
 
     def _completed(self, post: Post) -> Post:
-        """A post with its picture and contexts from where they are looked up."""
+        """Return a post with its picture and contexts from where they are looked up."""
         assert post.image_id is not None
         known = {key: values[post.image_id] for key, values in self.contexts.items() if post.image_id in values}
         if isinstance(post.image, bytes):
@@ -126,7 +126,7 @@ def single_post(
     contexts: Mapping[str, Path] | None = None,
     images_below: Path | None = None,
 ) -> Iterator[Post]:
-    """A text, its picture's path and its caption as a stream of one post.
+    """Return a text, its picture's path and its caption as a stream of one post.
 
     Args:
         text: what the post says.
@@ -176,7 +176,7 @@ def posts_from(
     images_below: Path | None = None,
     keep_bad: bool = False,
 ) -> tuple[Iterator[Any], list[ImageFolder]]:
-    """The posts of files, folders and standard input, not read yet, and the folders in which pictures are looked up.
+    """Return the posts of files, folders and standard input, not read yet, and the folders of their pictures.
 
     Args:
         keep_bad: Give a malformed post as a `BadPost`, and go on.
@@ -193,7 +193,7 @@ def post_files_from(
     contexts: Mapping[str, Path] | None = None,
     images_below: Path | None = None,
 ) -> tuple[list[PostFile], list[ImageFolder]]:
-    """The files of posts that inputs stand for.
+    """Return the files of posts that inputs stand for.
 
     Args:
         inputs: files; folders, whose files of posts are taken by name, with pictures in their folder `images` or, where
@@ -252,7 +252,7 @@ def count_posts(inputs: Sequence[str]) -> int | None:
 
 
 def folder_of(path: Path) -> Path:
-    """The folder of a file of posts."""
+    """Return the folder of a file of posts."""
     return Path() if path == STDIN else path.parent
 
 

@@ -103,7 +103,9 @@ class PostTagging:
         self._digest = blake2b(digest_size=16)
 
     def windows(self) -> Iterator[list[Sentence]]:
-        """The remaining posts, tagged. A bad post takes up a place in its window: the others' batches are as ever.
+        """Yield the remaining posts, tagged.
+
+        A bad post takes up a place in its window: the others' batches are as ever.
 
         Raises:
             EspvrError: a post cannot be read, or its image's regions cannot be computed at all.
@@ -164,7 +166,7 @@ class PostTagging:
         return bool(self._digest.hexdigest() == digest)
 
     def _readable(self, window: Sequence[Post | BadPost]) -> tuple[list[Post], list[Sentence]]:
-        """The posts of a window and their sentences; the others are put aside."""
+        """Return the posts of a window and their sentences; the others are put aside."""
         posts, sentences = [], []
         for item in window:
             bad = item
@@ -195,5 +197,5 @@ class PostTagging:
 
 
 def window_size(batch_size: int) -> int:
-    """Posts whose batches are made together."""
+    """Return how many posts' batches are made together."""
     return batch_size * WINDOW_BATCHES

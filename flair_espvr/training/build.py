@@ -35,7 +35,7 @@ _TWITTER = {"twitter_2015": TWITTER_2015, "twitter_2017": TWITTER_2017}
 
 
 def build_corpus(section: sections.CorpusSection) -> MultimodalCorpus:
-    """The recipe's posts.
+    """Return the recipe's posts.
 
     Raises:
         ConfigurationError: a file or folder is not there, or not of the published edition.
@@ -50,7 +50,7 @@ def build_corpus(section: sections.CorpusSection) -> MultimodalCorpus:
 
 
 def build_split(section: sections.CorpusSection, split: Literal["train", "dev", "test"]) -> MultimodalCorpus:
-    """A corpus that has at least this split, in which files of others may be missing.
+    """Return a corpus that has at least this split, in which files of others may be missing.
 
     Raises:
         ConfigurationError: a file or folder is not there, or not of the published edition.
@@ -79,7 +79,7 @@ def _build_corpus(section: sections.CorpusSection, *, way_out: str, **sampling: 
 
 
 def build_embeddings(section: sections.EmbeddingsSection, corpus: Corpus[Sentence]) -> TokenEmbeddings:
-    """The recipe's word vectors.
+    """Return the recipe's word vectors.
 
     Args:
         section: what they are.
@@ -108,7 +108,7 @@ def build_embeddings(section: sections.EmbeddingsSection, corpus: Corpus[Sentenc
 
 
 def build_regions(section: sections.Regions) -> ImageRegionEmbeddings:
-    """The recipe's picture regions."""
+    """Return the recipe's picture regions."""
     return ImageRegionEmbeddings(
         section.model,
         image_size=section.image_size,
@@ -121,7 +121,7 @@ def build_regions(section: sections.Regions) -> ImageRegionEmbeddings:
 def build_tagger(
     recipe: Recipe, corpus: MultimodalCorpus, regions: ImageRegionEmbeddings | None
 ) -> Classifier[Sentence]:
-    """The recipe's model, with the weights that training starts from.
+    """Return the recipe's model, with the weights that training starts from.
 
     Args:
         recipe: what to build.
@@ -153,7 +153,7 @@ def encode_images(sentences: Sequence[Sentence], regions: ImageRegionEmbeddings)
 
 
 def alphabet(corpus: Corpus[Sentence]) -> Dictionary:
-    """The characters of a corpus's training words, in order of their code points; others are unknown."""
+    """Return the characters of a corpus's training words, in order of their code points; others are unknown."""
     dictionary = Dictionary(add_unk=True)
     for character in sorted({character for sentence in corpus.train for token in sentence for character in token.text}):
         dictionary.add_item(character)
@@ -201,14 +201,14 @@ def require_inputs(recipe: Recipe, corpus: MultimodalCorpus) -> None:
 
 
 def _contexts(section: sections.EmbeddingsSection) -> list[str]:
-    """What the embeddings read after a post's words."""
+    """Return what the embeddings read after a post's words."""
     parts = section.parts if isinstance(section, sections.Stack) else (section,)
     transformers = [part for part in parts if isinstance(part, sections.CaptionedTransformer)]
     return [key for part in transformers for key in part.contexts if part.use_caption or key != CAPTION]
 
 
 def _why_none_is_readable(sentences: Iterable[Sentence]) -> str:
-    """What is wrong with one of the pictures; empty where one, the first of a sound corpus, can be read."""
+    """Return what is wrong with one of the pictures; empty where one, the first of a sound corpus, can be read."""
     problem = ""
     for sentence in sentences:
         if sentence.has_metadata(IMAGE):

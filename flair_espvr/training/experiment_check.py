@@ -52,7 +52,7 @@ def check_experiment(path: Path, overrides: Sequence[str] = ()) -> list[str]:
 
 
 def _unopened(recipe: Recipe) -> Iterator[str]:
-    """What of all that a recipe names cannot be opened, and why."""
+    """Yield what of all that a recipe names cannot be opened, and why."""
     steps: dict[str, Callable[[], None]] = {
         "corpus": lambda: _open_corpus(recipe),
         "embeddings": lambda: _open_embeddings(recipe.embeddings),
@@ -97,7 +97,7 @@ def _open_regions(section: Regions | None) -> None:
 
 
 def _named_recipes(path: Path) -> list[Path] | None:
-    """The recipes that a table or a search names, each once; None for a recipe.
+    """Return the recipes that a table or a search names, each once; None for a recipe.
 
     Raises:
         ConfigurationError: the table or search is wrong.

@@ -19,11 +19,11 @@ class Job(Protocol):
         """Whether nothing is left to do for it."""
 
     def make(self) -> None:
-        """Does what is left."""
+        """Do what is left."""
 
 
 def make_missing(jobs: Sequence[Job], announce: Callable[[str], None]) -> list[str]:
-    """Does what is not done; what another process is doing is waited for.
+    """Do what is not done; what another process is doing is waited for.
 
     Args:
         jobs: in the order to do them.
@@ -51,5 +51,5 @@ def make_missing(jobs: Sequence[Job], announce: Callable[[str], None]) -> list[s
 
 
 def make_one(job: Job) -> list[str]:
-    """Does a single job, as `make_missing` does, which says what is returned."""
+    """Do a single job, as `make_missing` does, which says what is returned."""
     return make_missing([job], lambda _: None)

@@ -55,7 +55,7 @@ def draw_differently() -> None:
 
 
 def share_of_batch(mini_batch_size: int) -> int:
-    """What each process takes of a batch, so that a recipe means the same on any number of GPUs.
+    """Return what each process takes of a batch, so that a recipe means the same on any number of GPUs.
 
     Raises:
         ConfigurationError: It cannot be divided.

@@ -71,7 +71,7 @@ def _types(posts: Iterable[Sentence] | None, label_type: str) -> Counter[str]:
 
 
 def _same_pictures(posts: Iterable[Sentence]) -> str:
-    """What to say of pictures most of which are one, as the "no longer available" of a service; else nothing."""
+    """Return what to say of pictures most of which are one, as the "no longer available" of a service; else nothing."""
     keys: Counter[bytes] = Counter()
     example: dict[bytes, object] = {}
     for post in islice((post for post in posts if post.has_metadata(IMAGE)), _PICTURES_LOOKED_AT):

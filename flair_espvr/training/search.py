@@ -54,7 +54,7 @@ class Point:
         return self.folder.is_done()
 
     def make(self) -> None:
-        """Runs it; raises what `run` raises."""
+        """Run it; raise what `run` raises."""
         run(self.recipe, seed=self.seed, folder=self.folder, description=str(self))
 
     @property
@@ -67,7 +67,7 @@ class Point:
 
 
 def load_search(path: str | Path) -> SearchFile:
-    """Reads and checks a search's file.
+    """Read and check a search's file.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -92,7 +92,7 @@ def points(search: SearchFile, runs: Path) -> list[Point]:
 
 
 def ranking_to_markdown(found: list[Point]) -> str:
-    """The points by dev score, the best first; those that are not done come last."""
+    """Return the points by dev score, the best first; those that are not done come last."""
     names = list(found[0].settings)
     scored = [(point, point.dev_f1) for point in found]
     ranked = sorted(scored, key=lambda pair: -1.0 if pair[1] is None else pair[1], reverse=True)

@@ -127,7 +127,7 @@ class Answers:
         self._batcher.close()
 
     def _read(self, posts: Path, folder: Path) -> list[Sentence]:
-        """The posts, whose pictures are below the folder."""
+        """Return the posts, whose pictures are below the folder."""
         # Beside the pictures, since that is what their names are relative to; the zip's other files were left out.
         place = folder / "posts.jsonl"
         place.write_bytes(posts.read_bytes())
@@ -160,7 +160,7 @@ class Answers:
 
 
 def _post(text: str, contexts: Mapping[str, str]) -> Post:
-    """The post of what a visitor gives.
+    """Return the post of what a visitor gives.
 
     Raises:
         RefusedError: it is malformed.

@@ -60,7 +60,7 @@ def running_demo(
 
 
 def example_posts(source: str, most: int = 24) -> list[Example]:
-    """The first posts of a file or folder, see `posts_from`, as `build_page` takes them.
+    """Return the first posts of a file or folder, see `posts_from`, as `build_page` takes them.
 
     Raises:
         EspvrError, OSError: it cannot be read.
@@ -77,12 +77,12 @@ def example_posts(source: str, most: int = 24) -> list[Example]:
 
 
 def _as_text(context: Context) -> str:
-    """A context as the page's field for it takes it."""
+    """Return a context as the page's field for it takes it."""
     return context if isinstance(context, str) else json.dumps(context, default=object_to_json, ensure_ascii=False)
 
 
 def _contexts(tagger: Classifier[Sentence]) -> tuple[str, ...]:
-    """What the tagger reads beside text and picture; a caption is shown below the picture by whatever tagger."""
+    """Return what the tagger reads beside text and picture; a caption is shown below the picture by whatever tagger."""
     embeddings = getattr(tagger, "embeddings", None)
     read = embeddings.contexts if isinstance(embeddings, ReadsContexts) else ()
     reads_objects = isinstance(tagger, HasHyperparameters) and tagger.config.reads_objects

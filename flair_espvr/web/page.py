@@ -62,7 +62,7 @@ def build_page(
     contexts: Sequence[str] = tuple(_CONTEXTS),
     examples: Sequence[Mapping[str, str | None]] = (),
 ) -> gr.Blocks:
-    """The page, not launched yet; see `launch_page`.
+    """Return the page, not launched yet; see `launch_page`.
 
     Args:
         answers: what it asks.
@@ -153,12 +153,12 @@ def build_page(
 
 
 def page_style() -> str:
-    """The style sheet of the page's cards."""
+    """Return the style sheet of the page's cards."""
     return _STYLE.format(card=post_css(scope=".espvr", dark=".dark .espvr"))
 
 
 def _told(work: Callable[[], Result]) -> Result:
-    """The work's result; what a visitor is refused is told to them."""
+    """Return the work's result; what a visitor is refused is told to them."""
     try:
         return work()
     except RefusedError as error:

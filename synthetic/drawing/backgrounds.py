@@ -11,7 +11,7 @@ from synthetic.drawing.canvas import Canvas, Colour, muted, shade
 
 
 def background(rng: np.random.Generator, side: int, *, clutter: int) -> Image.Image:
-    """An RGB picture with nothing in it to name.
+    """Return an RGB picture with nothing in it to name.
 
     Args:
         rng: decides everything.
@@ -29,7 +29,7 @@ def background(rng: np.random.Generator, side: int, *, clutter: int) -> Image.Im
 
 
 def _gradient(rng: np.random.Generator, side: int) -> Image.Image:
-    """A smooth change from one colour to another, in any direction."""
+    """Return a smooth change from one colour to another, in any direction."""
     angle = rng.uniform(0, 2 * math.pi)
     rows, columns = np.mgrid[0 : 1 : side * 1j, 0 : 1 : side * 1j]
     return _blend(rows * math.sin(angle) + columns * math.cos(angle), muted(rng), muted(rng))
@@ -56,7 +56,7 @@ def _hills(rng: np.random.Generator, side: int) -> Image.Image:
 
 
 def _bricks(rng: np.random.Generator, side: int) -> Image.Image:
-    """A wall, each brick a little different."""
+    """Return a wall, each brick a little different."""
     brick = muted(rng)
     canvas = _filled(side, shade(brick, 0.7))
     height = rng.uniform(0.06, 0.12)
@@ -99,7 +99,7 @@ def _filled(side: int, colour: Colour) -> Canvas:
 
 
 def _blend(height: np.ndarray, low: Colour, high: Colour) -> Image.Image:
-    """An RGB picture that is `low` where `height` (rows, columns) is least and `high` where it is most."""
+    """Return an RGB picture that is `low` where `height` (rows, columns) is least and `high` where it is most."""
     share = (height - height.min()) / np.ptp(height)
     mixed = (1 - share[..., None]) * np.array(low) + share[..., None] * np.array(high)
     return Image.fromarray(mixed.astype(np.uint8))

@@ -34,7 +34,7 @@ class Canvas:
         self.ellipse(x - radius, y - radius, x + radius, y + radius, colour)
 
     def half_disc(self, x: float, y: float, radius: float, colour: Colour, *, start: float, end: float) -> None:
-        """A slice of a disc from `start` to `end` degrees, clockwise from three o'clock, closed by a straight line."""
+        """Return a slice of a disc from `start` to `end` degrees, clockwise from three o'clock, closed by a line."""
         self._draw.chord(self._box(x - radius, y - radius, x + radius, y + radius), start, end, fill=colour)
 
     def arc(self, x: float, y: float, radius: float, colour: Colour, *, start: float, end: float, width: float) -> None:
@@ -50,14 +50,14 @@ class Canvas:
         self._draw.polygon([(x * self._scale, y * self._scale) for x, y in points], fill=colour)
 
     def line(self, points: Sequence[Point], colour: Colour, width: float) -> None:
-        """A line through `points` with round ends and round corners."""
+        """Return a line through `points` with round ends and round corners."""
         scaled = [(x * self._scale, y * self._scale) for x, y in points]
         self._draw.line(scaled, fill=colour, width=self._pixels(width), joint="curve")
         for x, y in points:
             self.disc(x, y, width / 2, colour)
 
     def image(self, *, turn: float = 0.0, mirror: bool = False) -> Image.Image:
-        """What was drawn, cut to its own outline.
+        """Return what was drawn, cut to its own outline.
 
         Args:
             turn: degrees counter-clockwise.
@@ -82,17 +82,17 @@ class Canvas:
 
 
 def vivid(rng: np.random.Generator) -> Colour:
-    """A strong colour of any hue: what subjects are painted with."""
+    """Return a strong colour of any hue: what subjects are painted with."""
     return from_hsv(rng.random(), rng.uniform(0.55, 0.9), rng.uniform(0.55, 0.95))
 
 
 def muted(rng: np.random.Generator) -> Colour:
-    """A quiet colour of any hue: what backgrounds are painted with."""
+    """Return a quiet colour of any hue: what backgrounds are painted with."""
     return from_hsv(rng.random(), rng.uniform(0.08, 0.4), rng.uniform(0.5, 0.95))
 
 
 def from_hsv(hue: float, saturation: float, value: float) -> Colour:
-    """A colour from hue (any number, in turns of the colour wheel), saturation and value in 0..1."""
+    """Return a colour from hue (any number, in turns of the colour wheel), saturation and value in 0..1."""
     red, green, blue = colorsys.hsv_to_rgb(hue % 1.0, saturation, value)
     return round(red * 255), round(green * 255), round(blue * 255)
 

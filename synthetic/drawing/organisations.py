@@ -10,7 +10,7 @@ PAPER = (250, 248, 242)
 
 
 def star(x: float, y: float, radius: float, points: int = 5) -> list[Point]:
-    """The corners of a star that stands on two of its points."""
+    """Return the corners of a star that stands on two of its points."""
     corners = []
     for corner in range(2 * points):
         reach = radius * (0.45 if corner % 2 else 1.0)
@@ -20,7 +20,7 @@ def star(x: float, y: float, radius: float, points: int = 5) -> list[Point]:
 
 
 def _emblem(canvas: Canvas, rng: np.random.Generator, x: float, y: float, radius: float, colour: Colour) -> None:
-    """What a logo shows: a star, a swoosh of bars, a split disc or a chevron."""
+    """Return what a logo shows: a star, a swoosh of bars, a split disc or a chevron."""
     design = rng.integers(4)
     if design == 0:
         canvas.polygon(star(x, y, radius, int(rng.integers(4, 8))), colour)

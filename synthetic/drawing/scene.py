@@ -140,7 +140,7 @@ def _subject(drawing: Drawing, rng: np.random.Generator, side: int) -> Image.Ima
 
 
 def _subject_of(entity_type: str, rng: np.random.Generator, side: int, area: tuple[float, float]) -> Image.Image:
-    """A drawing of this type whose outline covers a part within `area` of a picture `side` pixels wide and high."""
+    """Return a drawing of this type whose outline covers a part within `area` of a picture of `side` pixels."""
     part = math.exp(rng.uniform(math.log(area[0]), math.log(area[1])))
     subject = _subject(pick(rng, DRAWINGS[entity_type]), rng, math.ceil(side * min(1.0, 1.5 * math.sqrt(part))))
     scale = min(side * math.sqrt(part / (subject.width * subject.height)), side / max(subject.size))
@@ -166,6 +166,6 @@ def _overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -
 
 
 def _grained(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """The picture with a little film grain, so that no area is perfectly flat."""
+    """Return the picture with a little film grain, so that no area is perfectly flat."""
     grain = rng.normal(0.0, 3.0, (picture.height, picture.width, 1))
     return Image.fromarray(np.clip(np.asarray(picture) + grain, 0, 255).astype(np.uint8))

@@ -36,7 +36,7 @@ def read_captions(path: str | Path, *, key: str = CAPTION) -> dict[str, str]:
 
 
 def text_lines(path: str | Path, key: str) -> Iterator[tuple[str, str]]:
-    """The image id and the text, possibly empty, of each line of a file as `read_captions` reads it.
+    """Return the image id and the text, possibly empty, of each line of a file as `read_captions` reads it.
 
     Raises:
         OSError: the file cannot be opened.
@@ -46,7 +46,7 @@ def text_lines(path: str | Path, key: str) -> Iterator[tuple[str, str]]:
 
 
 def latest_by_image_id(lines: Iterable[tuple[str, Value]], path: str | Path, kind: str) -> dict[str, Value]:
-    """The last value of each image id; a warning counts those that replace a different one.
+    """Return the last value of each image id; a warning counts those that replace a different one.
 
     Args:
         lines: image ids and their values, as the file has them.
@@ -64,7 +64,9 @@ def latest_by_image_id(lines: Iterable[tuple[str, Value]], path: str | Path, kin
 
 
 def json_records(path: str | Path) -> Iterator[tuple[int, str, Any]]:
-    """The lines of a JSONL file that are not empty and no header, as `(number, line, value)`; None for what is no JSON.
+    """Yield the lines of a JSONL file that are not empty and no header, as `(number, line, value)`.
+
+    None for what is no JSON.
 
     Raises:
         OSError: the file cannot be opened.

@@ -25,7 +25,7 @@ from flair_espvr.io.lines import format_error, read_lines
 
 
 def read_posts(path: str | Path, *, image_ids: bool = True, spaces: bool = True) -> Iterator[Post]:
-    """The tagged posts of a column file, one at a time.
+    """Return the tagged posts of a column file, one at a time.
 
     Args:
         path: UTF-8, lines ending in LF or CRLF, with or without a byte order mark and a last blank line.
@@ -44,7 +44,7 @@ def read_posts(path: str | Path, *, image_ids: bool = True, spaces: bool = True)
 def parse_columns(
     lines: Iterable[tuple[int, str]], *, source: str | Path, image_ids: bool, tagged: bool
 ) -> Iterator[Post]:
-    """The posts of numbered lines in columns.
+    """Yield the posts of numbered lines in columns.
 
     Args:
         lines: `(number, line)`, as `read_lines` gives them.

@@ -26,7 +26,7 @@ _BETWEEN_COLUMNS = re.compile(f"[{_BLANKS}]+")
 
 
 def read_conll2003_posts(path: str | Path) -> Iterator[Post]:
-    """The tagged sentences of a file, one at a time, without image ids.
+    """Yield the tagged sentences of a file, one at a time, without image ids.
 
     Raises:
         OSError: the file cannot be opened.

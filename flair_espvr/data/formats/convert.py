@@ -94,7 +94,7 @@ def convert_posts(
 
 
 def read_any(path: str | Path) -> Iterator[Post]:
-    """The posts of a file, whichever of the formats it has, with their words and tags, which may be invalid.
+    """Yield the posts of a file, whichever of the formats it has, with their words and tags, which may be invalid.
 
     Those of JSONL keep their record, and the name of a picture that is not there.
 

@@ -24,7 +24,7 @@ _FIELDS = ("id", "text", "image", *(key for key in CONTEXTS if key != OBJECTS), 
 
 
 def csv_as_json_lines(path: str | Path, columns: Mapping[str, str] | None = None) -> Iterator[tuple[int, str]]:
-    """The rows of a file as numbered lines of JSONL, for `flair_espvr.data.formats.jsonl.parse_jsonl`.
+    """Yield the rows of a file as numbered lines of JSONL, for `flair_espvr.data.formats.jsonl.parse_jsonl`.
 
     Args:
         path: UTF-8, with or without a byte order mark, separated by commas; cells in quotes may have line ends.
@@ -73,7 +73,7 @@ def write_csv_posts(records: Iterable[Mapping[str, Any]], file: BinaryIO) -> int
 
 
 def _rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not blank, each with the number of its first line."""
+    """Yield the rows that are not blank, each with the number of its first line."""
     with open(path, encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
         while True:

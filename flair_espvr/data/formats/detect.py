@@ -40,7 +40,7 @@ JSONL_FILES = _split_names(".jsonl")
 
 
 def format_of_line(first: str) -> Format:
-    """The format of posts whose first line with anything in it is this one: `{` JSONL, `IMGID:` columns, else CoNLL.
+    """Return the format of posts of which this is the first line that is not empty: JSONL, columns or CoNLL.
 
     A line of three words or more, the last a tag, can only be of CoNLL-2003, as can `-DOCSTART-`. An array of objects
     is taken for JSONL too, whose reader says how to mend it.
@@ -57,12 +57,12 @@ def format_of_line(first: str) -> Format:
 
 
 def format_of(path: str | Path) -> Format:
-    """The format of a file, told by its first line with anything in it."""
+    """Return the format of a file, told by its first line with anything in it."""
     return format_of_line(next((line for _, line in read_lines(path) if line.strip(" \t")), ""))
 
 
 def format_by_suffix(path: str | Path) -> TargetFormat:
-    """The format of a file to be written: `.jsonl`, `.conll`, `.csv`, `.spacy`, or `.txt` for IMGID columns.
+    """Return the format of a file to be written: `.jsonl`, `.conll`, `.csv`, `.spacy`, or `.txt` for IMGID columns.
 
     Raises:
         ConfigurationError: the suffix is another one.
@@ -84,7 +84,7 @@ def format_by_suffix(path: str | Path) -> TargetFormat:
 
 
 def split_files(folder: Path) -> list[Path]:
-    """The files of posts in a folder, in the order train, development, test.
+    """Return the files of posts in a folder, in the order train, development, test.
 
     Raises:
         ConfigurationError: there are none.
@@ -97,7 +97,7 @@ def split_files(folder: Path) -> list[Path]:
 
 
 def post_files(folder: Path) -> list[Path]:
-    """The files of posts in a folder, by name: `.jsonl`, `.txt`, `.conll` and `.parquet`, apart from files of contexts.
+    """Return the files of posts in a folder, by name: `.jsonl`, `.txt`, `.conll`, `.parquet`; none of contexts.
 
     Raises:
         ConfigurationError: there are none.

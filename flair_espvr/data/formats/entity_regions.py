@@ -28,7 +28,7 @@ EntityRegions = Mapping[str, Mapping[tuple[int, int], tuple[Region, ...]]]
 
 
 def read_entity_regions(path: str | Path) -> EntityRegions:
-    """The gold regions of a file; those of an entity that comes twice are put together.
+    """Return the gold regions of a file; those of an entity that comes twice are put together.
 
     Raises:
         OSError: The file cannot be opened.

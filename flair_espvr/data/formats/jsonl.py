@@ -33,7 +33,7 @@ Made = TypeVar("Made")
 
 
 def read_jsonl_posts(path: str | Path) -> Iterator[Post]:
-    """The posts of a JSONL file, one at a time; `post_sentence` gives each with its entities.
+    """Return the posts of a JSONL file, one at a time; `post_sentence` gives each with its entities.
 
     Args:
         path: the file; pictures are relative to its folder.
@@ -52,7 +52,7 @@ def parse_jsonl(
     folder: Path,
     on_error: Callable[[PostFormatError], None] | None = None,
 ) -> Iterator[Post]:
-    """The posts of numbered lines of JSON.
+    """Yield the posts of numbered lines of JSON.
 
     Args:
         lines: `(number, line)`, as `read_lines` gives them.
@@ -97,7 +97,7 @@ def made_of_jsonl(
     keep_missing: bool = False,
     on_error: Callable[[PostFormatError], None] | None = None,
 ) -> Iterator[Made]:
-    """What is made of each post in numbered lines of JSON, with its entities and without a picture that is not there.
+    """Yield what is made of each post in numbered lines of JSON, without a picture that is not there.
 
     Warnings at the end count such pictures, and the entities that were left out.
 
@@ -160,7 +160,7 @@ def _overlapping(post: Post) -> int:
 
 
 def _with_count(error: PostFormatError, first: Post, others: Iterator[Post]) -> PostFormatError:
-    """The error of the first post with overlapping entities, with the count of these from there on."""
+    """Return the error of the first post with overlapping entities, with the count of these from there on."""
     counts = [_overlapping(first)]
     with suppress(PostFormatError):
         counts += filter(None, map(_overlapping, others))

@@ -25,7 +25,7 @@ def read_jsonl_sentences(
     spaces: bool = True,
     on_error: Callable[[PostFormatError], None] | None = None,
 ) -> Iterator[Sentence]:
-    """The posts of a JSONL file as labelled sentences, one at a time.
+    """Yield the posts of a JSONL file as labelled sentences, one at a time.
 
     `"text"` is split into words as `Sentence(text)` does. The metadata of a sentence are its `"record"` (the object as
     it was read), `"image_id"` (the picture's file name without suffix, else the post's id, else the line number) and,

@@ -36,12 +36,12 @@ class LabelledPost:
         return len(invalid_positions(self.post.tags or ()))
 
     def to_post(self) -> Post:
-        """The post with its words and valid BIO2 tags, and without its record."""
+        """Return the post with its words and valid BIO2 tags, and without its record."""
         spans = [EntitySpan(one.start, one.end, one.type) for one in self.entities]
         return replace(self.post, tokens=self.words, tags=tuple(bio_tags(len(self.words), spans)), record=None)
 
     def to_record(self) -> dict[str, Any]:
-        """The post as a JSON object, its entities without scores: gold labels have none worth writing."""
+        """Return the post as a JSON object, its entities without scores: gold labels have none worth writing."""
         record = self.post.record or self._new_record()
         return with_entities(record, self.entities, self.offsets, scores=False)
 
@@ -51,7 +51,7 @@ class LabelledPost:
 
 
 def labelled_post(post: Post) -> LabelledPost:
-    """A post with its entities.
+    """Return a post with its entities.
 
     Raises:
         PostFormatError: Flair cannot split its text, or an entity cuts a word, overlaps another or runs out of it.

@@ -40,7 +40,7 @@ def read_objects(path: str | Path) -> dict[str, list[PictureObject]]:
 
 
 def parse_objects(plain: list[Any]) -> list[PictureObject]:
-    """The objects of a JSON list.
+    """Return the objects of a JSON list.
 
     Raises:
         ValueError: one is malformed; the message counts it from 1.

@@ -36,12 +36,12 @@ class WordOffsets:
             self._ends.update(dict.fromkeys(range(before[end], kept[end] + 1), word + 1))
 
     def words(self, start: int, end: int) -> range | None:
-        """The words from offset `start` to `end`, or `None` where these are not the borders of words."""
+        """Return the words from offset `start` to `end`, or `None` where these are not the borders of words."""
         first, last = self._starts.get(start), self._ends.get(end)
         return None if first is None or last is None or first >= last else range(first, last)
 
     def span(self, first: int, last: int) -> tuple[int, int]:
-        """The offsets of the words from `first` to `last` (exclusive)."""
+        """Return the offsets of the words from `first` to `last` (exclusive)."""
         return self._spans[first][0], self._spans[last - 1][1]
 
 

@@ -8,7 +8,10 @@ Keep = Literal["outermost", "innermost"]
 
 
 def without_overlaps(entities: Sequence[Any], keep: Keep) -> list[Any]:
-    """The entities that stay, in their order, so that no two overlap; those without a place are not looked at."""
+    """Return the entities that stay, in their order, so that no two overlap.
+
+    Those without a place are not looked at.
+    """
     sign = -1 if keep == "outermost" else 1
     kept: list[int] = []
     for index in sorted(range(len(entities)), key=lambda index: sign * len(_place(entities[index]))):

@@ -26,13 +26,13 @@ _ROWS = 256
 
 
 def row_count(path: str | Path) -> int:
-    """The number of rows, from the file's end alone; raises what `read_rows` raises."""
+    """Return the number of rows, from the file's end alone; raise what `read_rows` raises."""
     with _opened(path) as file:
         return int(file.metadata.num_rows)
 
 
 def read_rows(path: str | Path, *, start: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a file and their numbers, from 1, a few at a time.
+    """Yield the rows of a file and their numbers, from 1, a few at a time.
 
     Args:
         path: The file.
@@ -56,7 +56,7 @@ def read_rows(path: str | Path, *, start: int = 0) -> Iterator[tuple[int, dict[s
 
 
 def parsed_row(number: int, row: Mapping[str, Any], *, source: str | Path, folder: Path) -> Post:
-    """The post in a row, with its JSON object; a picture's bytes are no part of that.
+    """Return the post in a row, with its JSON object; a picture's bytes are no part of that.
 
     Args:
         number: The row's, from 1.
@@ -144,7 +144,7 @@ def _pyarrow(purpose: str) -> tuple[Any, Any]:
 
 @contextmanager
 def _damage_explained(path: str | Path) -> Iterator[None]:
-    """Turns what pyarrow says of damaged bytes, in as many kinds of error as it has layers, into one."""
+    """Turn what pyarrow says of damaged bytes, in as many kinds of error as it has layers, into one."""
     try:
         yield
     except Exception as error:

@@ -13,7 +13,7 @@ from flair_espvr.data.picture_object import object_to_json
 
 
 def record_sentence(record: dict[str, Any], *, label_type: str, label_name_map: Mapping[str, str]) -> Sentence:
-    """The labelled sentence of a record, which it keeps as metadata.
+    """Return the labelled sentence of a record, which it keeps as metadata.
 
     Raises:
         RecordError: an entity is malformed, cuts a word, overlaps another or runs out of the post.
@@ -30,7 +30,7 @@ def record_sentence(record: dict[str, Any], *, label_type: str, label_name_map: 
 
 
 def sentence_record(sentence: Sentence, *, label_type: str, scores: bool) -> dict[str, Any]:
-    """The record a sentence was read from, or a new one, with the entities that it has now under `label_type`."""
+    """Return the record a sentence was read from, or a new one, with its present entities under `label_type`."""
     record = metadata_or_none(sentence, RECORD) or _new_record(sentence)
     entities = []
     for span in sentence.get_spans(label_type):

@@ -29,7 +29,7 @@ class RecordEntity(NamedTuple):
 
 
 def parse_record(line: str) -> dict[str, Any]:
-    """The JSON object of a line, checked but for its entities.
+    """Return the JSON object of a line, checked but for its entities.
 
     Raises:
         RecordError: it is no such object.
@@ -65,7 +65,7 @@ def parse_record(line: str) -> dict[str, Any]:
 
 
 def record_contexts(record: Mapping[str, Any]) -> dict[str, Context]:
-    """The texts and objects of a record that an encoder may read, by metadata key.
+    """Return the texts and objects of a record that an encoder may read, by metadata key.
 
     Raises:
         RecordError: an object is malformed.
@@ -82,7 +82,7 @@ def record_contexts(record: Mapping[str, Any]) -> dict[str, Context]:
 
 
 def record_line(record: Mapping[str, Any]) -> bytes:
-    """A record as a line of a JSONL file.
+    """Return a record as a line of a JSONL file.
 
     Raises:
         PostFormatError: it has what JSON cannot represent: NaN, an infinite number or half of a surrogate pair.
@@ -94,7 +94,7 @@ def record_line(record: Mapping[str, Any]) -> bytes:
 
 
 def image_id_of(record: Mapping[str, Any], number: int) -> str:
-    """The id of a post's picture: its file name without suffix, else the post's id, else its number in the file.
+    """Return the id of a post's picture: its file name without suffix, else the post's id, else its number in the file.
 
     A `data:` address is a whole picture, and has no name.
     """
@@ -103,7 +103,7 @@ def image_id_of(record: Mapping[str, Any], number: int) -> str:
 
 
 def read_entities(record: Mapping[str, Any], offsets: WordOffsets) -> list[RecordEntity]:
-    """The entities of a record, in its order.
+    """Return the entities of a record, in its order.
 
     Raises:
         RecordError: one is malformed, cuts a word, overlaps another or runs out of the post.
@@ -127,7 +127,7 @@ def read_entities(record: Mapping[str, Any], offsets: WordOffsets) -> list[Recor
 def with_entities(
     record: Mapping[str, Any], entities: Iterable[RecordEntity], offsets: WordOffsets, *, scores: bool
 ) -> dict[str, Any]:
-    """A record with other entities, in its kind of offsets.
+    """Return a record with other entities, in its kind of offsets.
 
     Args:
         record: the post's.
@@ -152,7 +152,7 @@ def with_entities(
 
 
 def unsplittable(record: Mapping[str, Any]) -> RecordError:
-    """The error for a post whose text Flair's splitter changes."""
+    """Return the error for a post whose text Flair's splitter changes."""
     return RecordError(f"Flair cannot find the words of {_name(record)} in its text; give its 'tokens'")
 
 
@@ -182,7 +182,7 @@ def _share(entity: Mapping[str, Any], name: str, default: float) -> float:
 
 
 def _evidence(entity: Mapping[str, Any]) -> dict[str, Any]:
-    """What the entity says of the picture: the region of a prediction, or the regions of a gold entity."""
+    """Return what the entity says of the picture: the region of a prediction, or the regions of a gold entity."""
     evidence: dict[str, Any] = {}
     if entity.get(REGION) is not None:
         try:
@@ -199,7 +199,7 @@ def _evidence(entity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def gold_regions(boxes: Any) -> tuple[Region, ...]:
-    """The regions of a JSON list of boxes.
+    """Return the regions of a JSON list of boxes.
 
     Raises:
         RecordError: one is no box; the message is what an entity "has".

@@ -93,7 +93,7 @@ class Backbone:
         weights_source: str = "the given weights",
         model_arguments: Mapping[str, Any] | None = None,
     ) -> None:
-        """Builds the model.
+        """Build the model.
 
         Args:
             name: a timm model, e.g. `"swin_large_patch4_window12_384.ms_in22k_ft_in1k"`.
@@ -214,7 +214,7 @@ class Backbone:
             return torch.cat([self._pooled(features)[:, None], self._regions(features)], dim=1).float()
 
     def _stage_maps(self, images: Tensor) -> Tensor:
-        """The maps of the last stages, (B,Dv,H,W): all at the size of the largest, whose cells are the smallest."""
+        """Return the maps of the last stages, (B,Dv,H,W), at the size of the largest."""
         maps = self.model.forward_intermediates(
             images, indices=self.stages, norm=True, intermediates_only=True, output_fmt="NCHW"
         )
@@ -222,7 +222,7 @@ class Backbone:
         return torch.cat([torch.nn.functional.interpolate(stage, size=grid) for stage in maps], dim=1)
 
     def _regions(self, features: Tensor) -> Tensor:
-        """The regions (B,R,Dv) in what `forward_features` gave."""
+        """Return the regions (B,R,Dv) in what `forward_features` gave."""
         if features.ndim == 3:
             return features[:, self.model.num_prefix_tokens :]
         if self._channels_last():

@@ -20,7 +20,7 @@ _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 
 
 def read_weights(path: str | Path) -> Weights:
-    """The tensors of a `.safetensors` file or of a PyTorch file (`.pth`, `.pt`, `.bin`).
+    """Return the tensors of a `.safetensors` file or of a PyTorch file (`.pth`, `.pt`, `.bin`).
 
     Args:
         path: the file, or `package:NAME/PATH` (see `resolve_packaged`).
@@ -57,7 +57,7 @@ def read_weights(path: str | Path) -> Weights:
 
 
 def load_weights(model: torch.nn.Module, weights: Weights, *, source: str) -> None:
-    """Puts weights into a timm model built with `num_classes=0`; a classifier among them is left out.
+    """Put weights into a timm model built with `num_classes=0`; a classifier among them is left out.
 
     Names and shapes of other releases (DINOv2's own, Microsoft's Swin, efficientnet-pytorch) are brought to timm's, and
     position embeddings to the model's image size, as timm itself does.

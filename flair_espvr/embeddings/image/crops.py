@@ -33,7 +33,7 @@ class Crop(NamedTuple):
 
 
 def crop_header(header: RegionHeader) -> RegionHeader:
-    """What the vectors of crops depend on: all that regions do, without a grid."""
+    """Return what the vectors of crops depend on: all that regions do, without a grid."""
     return replace(header, grid=(0, 0))
 
 

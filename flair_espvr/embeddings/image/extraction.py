@@ -105,7 +105,7 @@ class Extraction:
 
 
 def run_job(job: ExtractionJob) -> Extraction:
-    """What `job.run()` gives."""
+    """Return what `job.run()` gives."""
     return job.run()
 
 
@@ -121,7 +121,7 @@ def extract_regions(
     known: RegionStore | None = None,
     progress: bool = True,
 ) -> Extraction:
-    """Adds the features of pictures to a store, but of those that it holds already.
+    """Add the features of pictures to a store, but of those that it holds already.
 
     Each batch is on disk before the next is computed, so a run that was stopped, however hard, is resumed by the next.
 

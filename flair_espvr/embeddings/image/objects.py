@@ -22,7 +22,7 @@ def object_features(
     *,
     crops_by: ImageRegionEmbeddings | None = None,
 ) -> ObjectFeatures | None:
-    """What a network reads of the objects of B sentences, O of the longest list.
+    """Return what a network reads of the objects of B sentences, O of the longest list.
 
     Args:
         sentences: the batch.

@@ -68,7 +68,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         batch_size: int = 32,
         on_bad_image: str = "skip",
     ) -> None:
-        """Sets up the source of vectors; nothing is fetched or built yet.
+        """Set up the source of vectors; nothing is fetched or built yet.
 
         Args:
             model: name of a timm model whose features are a grid or a class token with patches.
@@ -136,7 +136,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         return self._header or self._built_backbone().header
 
     def use_store(self, store: str | Path, *, read_only: bool = False) -> None:
-        """Takes vectors from a store from now on, e.g. on a machine to which a saved tagger was moved.
+        """Take vectors from a store from now on, e.g. on a machine to which a saved tagger was moved.
 
         Args:
             store: folder of a `RegionStore`; made when the first picture is added, if it does not exist. The vectors of
@@ -163,7 +163,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
             in_background(partial(_warm, self._access.store, files))
 
     def regions(self, sentences: Sequence[Sentence]) -> ImageFeatures:
-        """The pictures of B sentences; no vector is put on the sentences.
+        """Return the pictures of B sentences; no vector is put on the sentences.
 
         A picture that several sentences share is read and computed once. Where one cannot be read, the reason stands in
         the sentence's metadata under `"image_error"` afterwards, and nowhere where it can.
@@ -250,11 +250,14 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         return vectors.to(flair.device, non_blocking=True).float(), present
 
     def backbone_state(self) -> Weights:
-        """The backbone's weights on the CPU, for a model file that must work without timm's; builds it if needed."""
+        """Return the backbone's weights on the CPU, for a model file that must work without timm's.
+
+        Build it if needed.
+        """
         return {name: tensor.detach().cpu() for name, tensor in self._built_backbone().model.state_dict().items()}
 
     def load_backbone_state(self, state: Weights) -> None:
-        """Takes the backbone's weights from `backbone_state`, when it is first needed, in place of any other source."""
+        """Take the backbone's weights from `backbone_state`, when it is first needed, in place of any other source."""
         self._weights = dict(state)
         self._backbone = None
 
@@ -275,7 +278,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> "ImageRegionEmbeddings":
-        """The embeddings that `to_params` described.
+        """Return the embeddings that `to_params` described.
 
         Their store is opened read-only: loading a model writes nowhere. Where it cannot be opened, the backbone
         takes its place, with one warning.
@@ -302,7 +305,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         return embeddings
 
     def extra_repr(self) -> str:
-        """What `print(tagger)` shows."""
+        """Return what `print(tagger)` shows."""
         return f"{self.model}, store={None if self._access is None else self._access.folder}"
 
     def _add_embeddings_internal(self, sentences: list[Sentence]) -> None:
@@ -310,7 +313,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
             sentence.set_embedding(self.name, vector)
 
     def _key(self, sentence: Sentence) -> bytes | None:
-        """The content key of a sentence's picture, None without a usable one."""
+        """Return the content key of a sentence's picture, None without a usable one."""
         remove_metadata(sentence, IMAGE_ERROR)  # of an earlier call: the file may have been mended
         source = metadata_or_none(sentence, IMAGE)
         if source is None:
@@ -329,7 +332,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         return key
 
     def _computed(self, sources: Mapping[bytes, ImageSource], reasons: dict[bytes, str]) -> dict[bytes, np.ndarray]:
-        """The features of the pictures that can be read; why the others cannot is added to `reasons`."""
+        """Return the features of the pictures that can be read; why the others cannot is added to `reasons`."""
         squares = {}
         size = self._built_backbone().image_size
         for key, source in sources.items():
@@ -340,7 +343,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         return self._encoded(squares)
 
     def _encoded(self, squares: Mapping[bytes, np.ndarray]) -> dict[bytes, np.ndarray]:
-        """The features (1+R,Dv) of squares of pixels."""
+        """Return the features (1+R,Dv) of squares of pixels."""
         if not squares:
             return {}
         pixels = torch.from_numpy(np.stack(list(squares.values())))
@@ -358,7 +361,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         self._bad_keys.put(key, error.reason)
 
     def _crops_store(self) -> StoreAccess | None:
-        """The store of crops, opened when crops are first asked for; one that is only read may lack it."""
+        """Return the store of crops, opened when crops are first asked for; one that is only read may lack it."""
         if self._access is None:
             return None
         folder = self._access.folder / CROP_FOLDER
@@ -396,7 +399,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         return backbone
 
     def _agree(self, header: RegionHeader, owner: str) -> None:
-        """Takes `header` for what the vectors depend on, unless that is known already and is something else."""
+        """Take `header` for what the vectors depend on, unless that is known already and is something else."""
         ours = self._header or replace(
             header,
             model=self.model,

@@ -47,7 +47,7 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
         name: str | None = None,
         **transformer_word_embeddings_arguments: Any,
     ) -> None:
-        """Loads the encoder.
+        """Load the encoder.
 
         Args:
             model: name on the Hugging Face hub, a local folder, or `package:NAME/PATH` for one in an installed package,
@@ -102,7 +102,7 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
         return CAPTION in self.contexts
 
     def to_args(self) -> dict[str, Any]:
-        """The arguments that make these embeddings again; part of what a model file keeps."""
+        """Return the arguments that make these embeddings again; part of what a model file keeps."""
         own = {}
         if hasattr(self, "contexts"):  # Flair's constructor asks while it is still building
             own = {"contexts": list(self.contexts), "max_caption_tokens": self.max_caption_tokens}
@@ -111,7 +111,7 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
     def prepare_tensors(
         self, sentences: list[Sentence], device: torch.device | None = None, *, with_contexts: bool = True
     ) -> dict[str, torch.Tensor]:
-        """The encoder's input for a batch.
+        """Return the encoder's input for a batch.
 
         Args:
             sentences: B sentences, none empty.
@@ -221,7 +221,7 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
         return [token.text for token in sentence] + (self._context_words(sentence) or [])
 
     def _context_words(self, sentence: Sentence) -> list[str] | None:
-        """The words of all contexts, a separator between one text and the next; None where there are none."""
+        """Return the words of all contexts, a separator between one text and the next; None where there are none."""
         words: list[str] = []
         for key in self.contexts:
             texts = metadata_or_none(sentence, key) or []
@@ -236,7 +236,7 @@ class CaptionedTransformerEmbeddings(TransformerWordEmbeddings):
 
 
 def _sentence_word_ids(word_ids: Sequence[int | None], offset: int, length: int) -> list[int]:
-    """The sentence's own word under each wordpiece; -100 for neighbouring sentences and everything else."""
+    """Return the sentence's own word under each wordpiece; -100 for neighbouring sentences and everything else."""
     return [word - offset if word is not None and offset <= word < offset + length else -100 for word in word_ids]
 
 

@@ -27,7 +27,7 @@ class CharacterCNNEmbeddings(TokenEmbeddings):
         dropout: float = 0.5,
         name: str = "CharCNN",
     ) -> None:
-        """Starts from random vectors, uniform in ±sqrt(3 / dim) as the paper has them.
+        """Start from random vectors, uniform in ±sqrt(3 / dim) as the paper has them.
 
         Args:
             dictionary: the characters, with Flair's `<unk>`.
@@ -80,10 +80,10 @@ class CharacterCNNEmbeddings(TokenEmbeddings):
             token.set_embedding(self.name, vectors[token.text])
 
     def to_params(self) -> dict[str, Any]:
-        """The arguments that make these embeddings again."""
+        """Return the arguments that make these embeddings again."""
         return {"dictionary": self.dictionary, **self.arguments}
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> "CharacterCNNEmbeddings":
-        """The inverse of `to_params`."""
+        """Return the inverse of `to_params`."""
         return cls(**params)

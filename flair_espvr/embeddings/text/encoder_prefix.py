@@ -30,7 +30,7 @@ class _Prefix(DynamicCache):
 
 
 def attention_shape(model: PreTrainedModel) -> AttentionShape:
-    """The shape of an encoder's attention.
+    """Return the shape of an encoder's attention.
 
     Raises:
         ConfigurationError: the encoder cannot read a prefix.
@@ -46,7 +46,7 @@ def attention_shape(model: PreTrainedModel) -> AttentionShape:
 
 
 def prefix_inputs(prefix: EncoderPrefix, attention_mask: torch.Tensor) -> dict[str, object]:
-    """What an encoder is called with, besides its wordpieces, to read a prefix.
+    """Return what an encoder is called with, besides its wordpieces, to read a prefix.
 
     Args:
         prefix: of B posts and P positions.

@@ -96,7 +96,7 @@ def word_mask(words: torch.Tensor, sentences: Sequence[Sentence]) -> torch.Tenso
 
 @contextmanager
 def panics_explained() -> Iterator[None]:
-    """Turns the panic of a tokenizer, which is no `Exception` and would end a service, into an error of the model.
+    """Turn the panic of a tokenizer, which is no `Exception` and would end a service, into an error of the model.
 
     Raises:
         UnsafeModelError: the tokenizer panicked: at a regular expression that takes it too long, for instance.

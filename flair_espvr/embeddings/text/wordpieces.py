@@ -43,7 +43,7 @@ def encode_captioned(
     max_caption_tokens: int | None = None,
     pad_to: int = 0,
 ) -> list[CaptionedEncoding]:
-    """Encodes posts, each with or without a caption, as Hugging Face encodes a pair or a single text.
+    """Encode posts, each with or without a caption, as Hugging Face encodes a pair or a single text.
 
     Truncation differs from Hugging Face's on purpose: a caption gives way to its post until nothing of it is left, and
     only then is the post cut.
@@ -99,7 +99,7 @@ def _fitting_parts(
     captions: Sequence[Sequence[str] | None],
     max_caption_tokens: int | None,
 ) -> Iterator[tuple[Encoding, Encoding | None]]:
-    """The wordpieces of each post and of its caption, if any of it is left, cut to what the encoder has room for."""
+    """Yield the wordpieces of each post and of what is left of its caption, cut to the encoder's room."""
     backend = _unlimited(tokenizer)
     limit = tokenizer.model_max_length if tokenizer.model_max_length < LARGE_INTEGER else None
     text_parts = backend.encode_batch(list(texts), is_pretokenized=True, add_special_tokens=False)
@@ -128,7 +128,7 @@ def _without_last_separator(caption: Encoding, room: int, separator: int | None)
 
 
 def _unlimited(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
-    """The tokenizer's backend, which neither cuts nor pads.
+    """Return the tokenizer's backend, which neither cuts nor pads.
 
     What changes a backend fails while another thread encodes with it, so it is changed only where something set a limit
     before.
@@ -144,7 +144,7 @@ def _unlimited(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
 
 
 def _text_word_ids(encoding: Encoding, text_length: int) -> list[int | None]:
-    """The word ids of the first `text_length` wordpieces that have one: `Encoding.sequence_ids` can be wrong here."""
+    """Return the word ids of the first `text_length` wordpieces that have one."""
     own = set(islice((index for index, word in enumerate(encoding.word_ids) if word is not None), text_length))
     return [word if index in own else None for index, word in enumerate(encoding.word_ids)]
 

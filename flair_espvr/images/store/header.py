@@ -64,7 +64,7 @@ class RegionHeader:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "RegionHeader":
-        """The header that `to_dict` described.
+        """Return the header that `to_dict` described.
 
         Raises:
             ValueError: it describes none, or one of another format version.
@@ -91,7 +91,7 @@ class RegionHeader:
         return header
 
     def differences(self, other: "RegionHeader", *, here: str, there: str) -> str:
-        """The fields that differ, with both values, or an empty string; the names tell the two headers apart."""
+        """Return the fields that differ, with both values, or an empty string; the names tell the two headers apart."""
         return "; ".join(
             f"{field.name} is {mine!r} in {here} but {theirs!r} in {there}"
             for field in dataclasses.fields(self)

@@ -42,7 +42,7 @@ class LmdbEnvironment:
         self._unreleased_bytes = 0
 
     def become_writable(self) -> None:
-        """Opens the folder for writing, which any number of processes may do; makes the database if there is none."""
+        """Open the folder for writing, which any number of processes may do; make the database if there is none."""
         with self._lock:
             if self._writable:
                 return
@@ -55,7 +55,10 @@ class LmdbEnvironment:
                 raise
 
     def read(self, work: Callable[[lmdb.Transaction], tuple[_Result, int]]) -> _Result:
-        """What `work(transaction)` gives first, from one consistent state; second it tells how many bytes it read."""
+        """Return what `work(transaction)` gives first, from one consistent state.
+
+        Second it tells how many bytes it read.
+        """
         with self._lock:
             with self._begin(write=False) as transaction:
                 result, read_bytes = work(transaction)
@@ -65,7 +68,7 @@ class LmdbEnvironment:
             return result
 
     def write(self, work: Callable[[lmdb.Transaction], None]) -> None:
-        """Runs `work(transaction)` and commits, all or nothing; runs it again where the map has to grow for it.
+        """Run `work(transaction)` and commit, all or nothing; run it again where the map has to grow for it.
 
         Meanwhile other processes that write wait; LMDB's lock goes with the process that holds it, however that ends.
         """
@@ -138,7 +141,7 @@ class LmdbEnvironment:
 
 
 def environment_of(folder: Path) -> LmdbEnvironment:
-    """The process's environment of an existing folder, under whatever path it is reached."""
+    """Return the process's environment of an existing folder, under whatever path it is reached."""
     status = os.stat(folder)
     with _registry.lock:
         environment = _registry.environments.get((status.st_dev, status.st_ino))

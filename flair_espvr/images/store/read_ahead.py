@@ -24,7 +24,7 @@ _background = _Background()
 
 
 def in_background(work: Callable[[], None]) -> None:
-    """Does some work in a thread of this process, sooner or later, or not at all if more is asked for meanwhile.
+    """Do some work in a thread of this process, sooner or later, or not at all if more is asked for meanwhile.
 
     Args:
         work: something whose only effect is that other work will be faster; nobody hears of its errors.

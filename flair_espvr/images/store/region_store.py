@@ -39,7 +39,7 @@ class RegionStore:
     """
 
     def __init__(self, folder: str | Path, *, header: RegionHeader | None = None, writable: bool = False) -> None:
-        """Opens a store.
+        """Open a store.
 
         Args:
             folder: the store's folder.
@@ -85,7 +85,7 @@ class RegionStore:
             return True
 
     def __len__(self) -> int:
-        """Number of pictures."""
+        """Return the number of pictures."""
         return self._read(lambda transaction: (transaction.stat()["entries"] - 1, 0))
 
     def __contains__(self, key: object) -> bool:
@@ -144,7 +144,7 @@ class RegionStore:
         self._read(lambda transaction: (None, len(transaction.get(key, b""))))
 
     def put_many(self, features: Mapping[bytes, np.ndarray]) -> None:
-        """Adds pictures, all or none, safely on disk when this returns; those already here stay as they are.
+        """Add pictures, all or none, safely on disk when this returns; those already here stay as they are.
 
         Args:
             features: content key -> (1+R,Dv), in any float type whose values fit float16.
@@ -158,14 +158,14 @@ class RegionStore:
         self._write({key: self._encoded(key, value) for key, value in features.items()})
 
     def verify(self) -> list[str]:
-        """Reads every value and names each that is damaged: of wrong length, failing its checksum, or not finite."""
+        """Read every value and name each that is damaged: of wrong length, failing its checksum, or not finite."""
         problems = []
         for keys in chunked(self.keys(), _CHUNK):
             problems += self._read(partial(self._problems, keys))
         return problems
 
     def info(self) -> dict[str, Any]:
-        """The header's fields, the number of pictures, and the size of the file in bytes."""
+        """Return the header's fields, the number of pictures, and the size of the file in bytes."""
         return {**self.header.to_dict(), "pictures": len(self), "bytes": (self.folder / DATA_FILE).stat().st_size}
 
     def close(self) -> None:
@@ -200,7 +200,7 @@ class RegionStore:
         return payload + zlib.crc32(payload).to_bytes(_CHECKSUM_BYTES, "little")
 
     def _decoded(self, key: bytes, stored: bytes | memoryview) -> np.ndarray:
-        """The features in a stored value, (1+R,Dv), as a view of it, after a look at its length and checksum."""
+        """Return the features in a stored value, (1+R,Dv), as a view of it, after a look at its length and checksum."""
         rows, dim = self.header.shape
         expected = 2 * rows * dim + _CHECKSUM_BYTES
         if len(stored) != expected:
@@ -252,7 +252,7 @@ class RegionStore:
 
     @contextmanager
     def _explained(self, done: str) -> Iterator[None]:
-        """Turns what LMDB and the file system raise into the one error of a store."""
+        """Turn what LMDB and the file system raise into the one error of a store."""
         try:
             yield
         except (lmdb.Error, OSError) as error:
@@ -260,7 +260,7 @@ class RegionStore:
 
 
 def merge_stores(target: RegionStore, sources: Sequence[RegionStore]) -> Iterator[int]:
-    """Adds all pictures of some stores to another, yielding now and then how many more were gone through.
+    """Add all pictures of some stores to another, yielding now and then how many more were gone through.
 
     Raises:
         RegionStoreError: a store holds features of another kind than the target, or a damaged value.
@@ -275,7 +275,7 @@ def merge_stores(target: RegionStore, sources: Sequence[RegionStore]) -> Iterato
 
 
 def _keys_after(transaction: lmdb.Transaction, last: bytes) -> tuple[list[bytes], int]:
-    """Some of the keys that come after `last` in order, and the bytes of values read for it, which are none."""
+    """Return some of the keys that come after `last` in order, and the bytes of values read for it, which are none."""
     cursor = transaction.cursor()
     if not cursor.set_range(last + b"\0"):
         return [], 0

@@ -26,7 +26,7 @@ BYTES = "bytes"
 
 
 def write_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
-    """Writes a model file that holds plain data only.
+    """Write a model file that holds plain data only.
 
     Args:
         path: where to; an older file stays whole until the new one is complete.
@@ -42,7 +42,7 @@ def write_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Reads a model file without running code in it.
+    """Read a model file without running code in it.
 
     Args:
         path: a file that `write_checkpoint` wrote.
@@ -69,12 +69,12 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def marked(state: Mapping[str, Any]) -> dict[str, Any]:
-    """The state with the marks that `check_format` looks for."""
+    """Return the state with the marks that `check_format` looks for."""
     return {**state, "format": FORMAT, "format_version": FORMAT_VERSION}
 
 
 def check_format(state: Any, source: str | Path) -> None:
-    """Makes sure that a state is one of ours and not of a later format.
+    """Make sure that a state is one of ours and not of a later format.
 
     Raises:
         UnsafeModelError: it is neither.
@@ -91,7 +91,7 @@ def check_format(state: Any, source: str | Path) -> None:
 
 @contextmanager
 def damage_explained() -> Iterator[None]:
-    """Turns whatever building a model from a file's state raises into the one error of a model file.
+    """Turn whatever building a model from a file's state raises into the one error of a model file.
 
     The state may hold anything under any key, so anything can come of it: even the assertion of a library.
 
@@ -145,7 +145,7 @@ def to_plain(value: Any, where: str = "model") -> Any:
 
 
 def from_plain(value: Any) -> Any:
-    """The inverse of `to_plain`."""
+    """Return the inverse of `to_plain`."""
     if isinstance(value, dict):
         kind = value.get(KIND)
         if kind == BYTES:
@@ -159,7 +159,7 @@ def from_plain(value: Any) -> Any:
 
 
 def plain_card(card: Any) -> Any:
-    """A model card with everything that is not plain written out as text: a record for people, not to rebuild from."""
+    """Return a model card with everything that is not plain written out as text, a record for people."""
     if isinstance(card, Mapping):
         return {str(key): plain_card(value) for key, value in card.items()}
     if isinstance(card, list | tuple):

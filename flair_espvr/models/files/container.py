@@ -58,7 +58,7 @@ class _Global(str):
 
 
 def load_container(path: Path) -> Any:
-    """The value in a file that `torch.save` wrote, made of dicts, lists, tuples, plain values, bytes and tensors.
+    """Return the value in a file that `torch.save` wrote, of dicts, lists, tuples, plain values, bytes, tensors.
 
     Raises:
         ContainerError: the file is anything else.
@@ -73,7 +73,7 @@ def load_container(path: Path) -> Any:
 
 
 def read_records(file: BinaryIO) -> dict[str, bytearray]:
-    """The entries of a zip that lie side by side from its first byte to its only directory, stored and undamaged.
+    """Return the entries of a zip that lie side by side from its first byte to its one directory, undamaged.
 
     Returns:
         Their bytes by their names below the archive's one folder.
@@ -185,7 +185,10 @@ class _Interpreter:
             raise ContainerError(f"it holds pickled code ({name})")
 
     def _remembered(self, place: int) -> Any:
-        """A value that is mentioned again; what holds others is held once, or 60 lists could unfold to 2^60 values."""
+        """Return a value that is mentioned again.
+
+        What holds others is held once, or 60 lists could unfold to 2^60 values.
+        """
         value = self._memo[place]
         items = value if isinstance(value, tuple) else (value,)
         if any(isinstance(item, dict | list | tuple) for item in items):
@@ -204,7 +207,7 @@ class _Interpreter:
         raise ContainerError(f"it holds pickled code (a call of {kind!r:.80})")
 
     def _storage(self, mark: str, kind: str, key: str, place: str, length: int) -> torch.Tensor:
-        """A storage as a tensor of one dimension, (N,), which holds just what its record does."""
+        """Return a storage as a tensor of one dimension, (N,), which holds just what its record does."""
         dtype = _DTYPES[kind.removeprefix("torch ")] if isinstance(kind, _Global) else None
         data = self._records[f"data/{key}"] if type(key) is str else None
         if mark != "storage" or dtype is None or data is None or len(data) != length * dtype.itemsize:
@@ -217,7 +220,7 @@ class _Interpreter:
 
 
 def _view(storage: Any, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> torch.Tensor:
-    """The tensor with this shape in a storage, which it must not leave nor, by strides of 0, exceed."""
+    """Return the tensor with this shape in a storage, which it must not leave nor, by strides of 0, exceed."""
     numbers = (offset, *shape, *stride)
     if not isinstance(storage, torch.Tensor) or any(type(number) is not int or number < 0 for number in numbers):
         raise ContainerError("a tensor in it has no storage or no shape")

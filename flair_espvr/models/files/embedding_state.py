@@ -68,7 +68,7 @@ _LONGEST_TEMPLATE = 16
 
 
 def savable(embeddings: Embeddings[Any]) -> None:
-    """Makes sure, before any training, that a model file can hold these embeddings.
+    """Make sure, before any training, that a model file can hold these embeddings.
 
     Raises:
         ConfigurationError: loading them again would mean running code from the file.
@@ -98,7 +98,7 @@ def savable(embeddings: Embeddings[Any]) -> None:
 
 
 def rebuild(params: dict[str, Any]) -> Embeddings[Any]:
-    """The embeddings that a model file describes.
+    """Return the embeddings that a model file describes.
 
     Args:
         params: what `save_embeddings(use_state_dict=False)` gave, read back.
@@ -115,7 +115,7 @@ def rebuild(params: dict[str, Any]) -> Embeddings[Any]:
 
 
 def _checked(value: Any, key: str = "") -> Any:
-    """A copy of parameters that are allowed; of encoders' configs and tokenizers, what is not is left out."""
+    """Return a copy of parameters that are allowed; of encoders' configs and tokenizers, what is not is left out."""
     if isinstance(value, list | tuple):
         return type(value)(_checked(item) for item in value)
     if key in _DICTIONARIES and not isinstance(value, Dictionary):
@@ -174,7 +174,7 @@ def _encoder_settings(settings: Any) -> dict[str, Any]:
 
 
 def _require_usable(encoder: TransformerEmbeddings) -> None:
-    """Makes sure that what an encoder and its tokenizer make of a post is bounded.
+    """Make sure that what an encoder and its tokenizer make of a post is bounded.
 
     Raises:
         ConfigurationError: it is not.
@@ -196,7 +196,7 @@ def _require_usable(encoder: TransformerEmbeddings) -> None:
 
 
 def _templates(processor: Any) -> Iterator[list[Any]]:
-    """What a tokenizer puts together for a post, and for a post with its caption; each may be mentioned often."""
+    """Yield what a tokenizer puts together for a post, and for a post with its caption; each may be mentioned often."""
     state = {} if processor is None else json.loads(processor.__getstate__())
     for part in [state, *state.get("processors", [])]:
         yield from (part.get(kind) or [] for kind in ("single", "pair"))

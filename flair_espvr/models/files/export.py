@@ -43,7 +43,7 @@ _MAX_CONFIG_BYTES = 64 * 1024 * 1024
 
 
 def write_pretrained(folder: str | Path, state: Mapping[str, Any]) -> None:
-    """Writes a tagger's folder, as a whole or not at all; an older export stays until then, and its card after.
+    """Write a tagger's folder, as a whole or not at all; an older export stays until then, and its card after.
 
     Args:
         folder: a new or empty folder, or one that holds an export and nothing else.
@@ -72,7 +72,7 @@ def write_pretrained(folder: str | Path, state: Mapping[str, Any]) -> None:
 
 
 def read_pretrained(name: str | Path, *, revision: str | None = None, **hub_arguments: Any) -> dict[str, Any]:
-    """Reads a tagger's folder without running code in it.
+    """Read a tagger's folder without running code in it.
 
     Args:
         name: a folder that `write_pretrained` wrote, or `org/name` on the hub.
@@ -112,7 +112,7 @@ def push(
     revision: str | None = None,
     token: str | None = None,
 ) -> str:
-    """Publishes a tagger, with its model card, in one commit; returns the commit's address.
+    """Publish a tagger, with its model card, in one commit; return the commit's address.
 
     Args:
         state: as for `write_pretrained`.
@@ -158,7 +158,7 @@ def push(
 
 
 def _require_replaceable(folder: Path) -> None:
-    """A folder is replaced as a whole, so nothing else may be in it."""
+    """Refuse a folder with anything else in it, as it is replaced as a whole."""
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -181,7 +181,7 @@ def _tokenizer_folder(number: int) -> str:
 
 
 def _movable(state: Mapping[str, Any]) -> dict[str, Any]:
-    """The state without the paths of this machine.
+    """Return the state without the paths of this machine.
 
     Raises:
         ConfigurationError: the backbone's weights are a file of this machine, and are not in the state.

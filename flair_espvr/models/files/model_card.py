@@ -36,7 +36,7 @@ class ModelFacts:
 
     @classmethod
     def from_plain(cls, content: Any) -> "ModelFacts":
-        """The facts that `to_plain` wrote.
+        """Return the facts that `to_plain` wrote.
 
         Raises:
             ConfigurationError: they are incomplete.
@@ -52,7 +52,7 @@ class ModelFacts:
 
 
 def model_card(facts: ModelFacts, *, name: str, types: list[str], reads_images: bool) -> ModelCard:
-    """The hub's model card: metadata in YAML, then text.
+    """Return the hub's model card: metadata in YAML, then text.
 
     Args:
         facts: about the model.

@@ -31,7 +31,7 @@ _KNOWN = {
 
 
 def checked_tokenizer(archive: io.BytesIO) -> io.BytesIO:
-    """The archive's tokenizer in a new one that asks for nothing else.
+    """Return the archive's tokenizer in a new one that asks for nothing else.
 
     Raises:
         UnsafeModelError: it holds no fast tokenizer, is damaged, or unpacks to more than `MAX_BYTES`.
@@ -54,7 +54,7 @@ def checked_tokenizer(archive: io.BytesIO) -> io.BytesIO:
 
 
 def _fast_class(settings: dict[str, Any]) -> str:
-    """The class that settings name, which transformers writes without its ending, and looks up in all that it has."""
+    """Return the class that settings name; transformers writes it without its ending, and looks everywhere."""
     name = f"{str(settings.get('tokenizer_class', 'PreTrainedTokenizer')).removesuffix('Fast')}Fast"
     kind = getattr(transformers, name, None) if name.endswith("TokenizerFast") else None
     if not isinstance(kind, type) or not issubclass(kind, PreTrainedTokenizerFast):
@@ -63,7 +63,7 @@ def _fast_class(settings: dict[str, Any]) -> str:
 
 
 def pack_tokenizer(folder: Path) -> io.BytesIO:
-    """The archive of a folder's tokenizer.
+    """Return the archive of a folder's tokenizer.
 
     Raises:
         UnsafeModelError: a file is missing, is no regular file, or is larger than `MAX_BYTES`.
@@ -81,7 +81,7 @@ def pack_tokenizer(folder: Path) -> io.BytesIO:
 
 
 def unpack_tokenizer(archive: io.BytesIO, folder: Path) -> None:
-    """Puts a tokenizer's files into a new folder."""
+    """Put a tokenizer's files into a new folder."""
     folder.mkdir()
     with zipfile.ZipFile(checked_tokenizer(archive)) as files:
         files.extractall(folder)

@@ -94,7 +94,7 @@ class LinearChainCRF(torch.nn.Module):
 
     @torch.no_grad()
     def decode(self, emissions: Tensor, mask: Tensor) -> Tensor:
-        """The most probable tags, (B, T) long; the id of "O" where masked."""
+        """Return the most probable tags, (B, T) long; the id of "O" where masked."""
         with torch.autocast(emissions.device.type, enabled=False):
             return best_path(_clean(emissions, mask), mask, *self._chain()).masked_fill(~mask, self.outside)
 

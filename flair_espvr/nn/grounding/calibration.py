@@ -67,7 +67,7 @@ class GroundingCalibration:
 
     @classmethod
     def of_numbers(cls, numbers: Sequence[float]) -> Self:
-        """The calibration that `numbers` gave.
+        """Return the calibration that `numbers` gave.
 
         Raises:
             ValueError: They are not those of one.
@@ -77,7 +77,9 @@ class GroundingCalibration:
 
 
 def fit_platt(logits: np.ndarray, right: np.ndarray) -> Platt:
-    """The scale and bias at which what came true is most probable; those that change nothing where all is one or other.
+    """Return the scale and bias at which what came true is most probable.
+
+    Those that change nothing where all is one or other.
 
     As Platt proposes, targets are a little less than certain, so that few or perfectly sorted posts do not make all
     probabilities 0 or 1.

@@ -34,7 +34,7 @@ class KnownPlaces:
 
 
 def fit_calibration(parts: Sequence[KnownPlaces]) -> GroundingCalibration:
-    """The calibration that makes most answers right, and its probabilities come true.
+    """Return the calibration that makes most answers right, and its probabilities come true.
 
     First the offset at which the rectangles of shown entities are right most often, then the scale of presence, then
     the threshold at which most answers are right, none and rectangles alike, then the scale of the regions' scores.
@@ -65,7 +65,7 @@ def fit_calibration(parts: Sequence[KnownPlaces]) -> GroundingCalibration:
 
 
 def best_threshold(values: np.ndarray, *, gain: np.ndarray, loss: np.ndarray) -> float:
-    """The threshold in 0..1 at which as many as possible of `gain` from it on and of `loss` below it are true.
+    """Return the threshold in 0..1 at which as many as possible of `gain` from it on and of `loss` below it are true.
 
     Args:
         values: (N,) in 0..1.

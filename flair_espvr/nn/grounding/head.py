@@ -93,7 +93,10 @@ class GroundingHead(torch.nn.Module):
         }
 
     def evidence(self, mentions: Mentions, images: ImageFeatures) -> Evidence | None:
-        """What speaks for each region; None where the head has learned nothing and the network has no own map."""
+        """Return what speaks for each region.
+
+        None where the head has learned nothing and the network has no own map.
+        """
         with torch.autocast(images.regions.device.type, enabled=False):
             if self.learned:
                 regions = images.regions.float()
@@ -109,7 +112,7 @@ class GroundingHead(torch.nn.Module):
         return None if evidence is None else read_evidence(evidence, self.calibration)
 
     def _presence(self, mentions: Mentions, regions: Tensor, logits: Tensor) -> Tensor:
-        """The logit of the image showing each entity, (B, M)."""
+        """Return the logit of the image showing each entity, (B, M)."""
         best = first_maximum(logits).unsqueeze(2)  # (B, M, 1)
         region = _normed(torch.take_along_dim(regions, best, dim=1))  # (B, M, Dv)
         evidence = torch.stack([logits.amax(dim=2), logits.logsumexp(dim=2) - math.log(logits.shape[2])], dim=2)
@@ -118,7 +121,7 @@ class GroundingHead(torch.nn.Module):
         return self.presence(seen).squeeze(2)
 
     def get_extra_state(self) -> Tensor:
-        """What no weight says: what has been learned, and the calibration."""
+        """Return what no weight says: what has been learned, and the calibration."""
         return torch.tensor([float(self.learned), *self.calibration.numbers()], dtype=torch.float64)
 
     def set_extra_state(self, state: Tensor) -> None:
@@ -141,6 +144,6 @@ def _normed(vectors: Tensor) -> Tensor:
 
 
 def _absent_in_older_files(head: GroundingHead, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """A file of before the head existed knows none of its weights: what the head began with stays."""
+    """Load a state; a file of before the head existed knows none of its weights: what the head began with stays."""
     if not any(name.startswith(prefix) for name in state):
         state.update({prefix + name: value for name, value in head.state_dict().items()})

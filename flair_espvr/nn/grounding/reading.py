@@ -102,6 +102,6 @@ def read_evidence(evidence: Evidence, calibration: GroundingCalibration) -> Grou
 
 
 def _best_rectangles(values: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """The rectangles with the largest sums of values (..., R): edges in regions (N, 4), and regions inside (..., R)."""
+    """Return the rectangles of largest sums of values (..., R): edges in regions (N, 4), cells inside (..., R)."""
     rectangles = best_rectangles(values.reshape(-1, *grid))
     return rectangles, rectangle_mask(rectangles, grid).view_as(values)

@@ -35,5 +35,5 @@ class Gate(torch.nn.Module):
 
 
 def mix(gate: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """The convex mixture g a + (1 - g) b."""
+    """Return the convex mixture g a + (1 - g) b."""
     return gate * first + (1 - gate) * second

@@ -4,6 +4,6 @@ from torch import Tensor
 
 
 def masked_mean(words: Tensor, mask: Tensor) -> Tensor:
-    """The mean of the vectors (B, T, D) that are masked in, by mask (B, T) bool, at least one in each row: (B, D)."""
+    """Return the mean (B, D) of the vectors (B, T, D) that a mask (B, T) has, at least one in each row."""
     kept = mask.unsqueeze(-1).to(words.dtype)
     return (words * kept).sum(dim=1) / kept.sum(dim=1)

@@ -8,7 +8,7 @@ from flair_espvr.nn.layers.positioning import first_maximum
 
 @torch.no_grad()
 def best_rectangles(maps: Tensor) -> Tensor:
-    """The rectangle of cells with the largest sum in each of N maps; it holds at least one cell.
+    """Return the rectangle of cells with the largest sum in each of N maps; it holds at least one cell.
 
     All P pairs of a first and a last row are tried, H (H + 1) / 2. Between two rows, sums of columns come from running
     sums over the rows, and the best interval of columns from Kadane's walk over them: time grows with P W, memory with
@@ -68,7 +68,7 @@ def edges_within_cells(shares: Tensor, rectangles: Tensor) -> Tensor:
 
 
 def _edges_within_lines(profile: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
-    """Ends (N,) of intervals of lines, `end` exclusive, by the lines' profiles (N, L)."""
+    """Return the ends (N,) of intervals of lines, `end` exclusive, by the lines' profiles (N, L)."""
     line = torch.arange(profile.shape[1], device=profile.device)
     within = (line >= start[:, None]) & (line < end[:, None])
     between = (line > start[:, None]) & (line < end[:, None] - 1)
@@ -91,7 +91,7 @@ def rectangle_mask(rectangles: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def covered_shares(boxes: Tensor, mask: Tensor, grid: tuple[int, int]) -> Tensor:
-    """The share of each cell's area that lies in at least one of the boxes; exact, also where boxes overlap.
+    """Return the share of each cell's area that lies in at least one of the boxes; exact, also where boxes overlap.
 
     All edges, of cells and of boxes, cut the picture into small rectangles that each box covers whole or not at all.
 
@@ -115,7 +115,7 @@ def covered_shares(boxes: Tensor, mask: Tensor, grid: tuple[int, int]) -> Tensor
 
 
 def _cut(start: Tensor, end: Tensor, cells: int) -> tuple[Tensor, Tensor]:
-    """An axis, cut at the edges of its cells and at those of K intervals (N, K).
+    """Return an axis, cut at the edges of its cells and at those of K intervals (N, K).
 
     Returns:
         The middles of the P pieces, (N, P), and the share that each has of each cell, (N, cells, P).

@@ -47,7 +47,7 @@ class SceneGraph(torch.nn.Module):
         self.object = torch.nn.Linear(hidden_size, hidden_size)
 
     def forward(self, labels: Tensor, boxes: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The nodes of each picture's graph.
+        """Return the nodes of each picture's graph.
 
         Args:
             labels: (B, O) ids.

@@ -69,7 +69,7 @@ class ESPVRConfig(ModelConfig):
         return self.regions != "none"
 
     def without_images(self) -> Self:
-        """The text side alone."""
+        """Return the text side alone."""
         return self.model_copy(update={"regions": "none"})
 
 
@@ -158,14 +158,14 @@ class ESPVRNetwork(Network[ESPVROutput]):
         return bio_spans(crf.decode(span_emissions, mask), mask, begin=crf.begin, inside=crf.inside)
 
     def losses(self, output: ESPVROutput, tags: Tensor) -> dict[str, Tensor]:
-        """The two terms of Eq. 10: `"tags"` and, with regions, `"spans"`, negative log-likelihoods (B,) each."""
+        """Return the two terms of Eq. 10: `"tags"` and, with regions, `"spans"`, negative log-likelihoods (B,) each."""
         losses = super().losses(output, tags)
         if output.span_emissions is not None:
             losses["spans"] = self.span_crf.loss(output.span_emissions, self.span_tags(tags), output.mask)
         return losses
 
     def attention_map(self, output: ESPVROutput, spans: Spans) -> Tensor | None:
-        """The logits of Eq. 1 for each entity by itself, (B, M, R)."""
+        """Return the logits of Eq. 1 for each entity by itself, (B, M, R)."""
         return None if output.regions is None else attention_logits(span_features(output.text, spans), output.regions)
 
     def position_entities(self, output: ESPVROutput, spans: Spans, images: ImageFeatures) -> RegionPositions:
@@ -191,7 +191,7 @@ class ESPVRNetwork(Network[ESPVROutput]):
     def _position(
         self, text: Tensor, spans: Spans, regions: Tensor, images: ImageFeatures
     ) -> tuple[Tensor, Tensor, RegionPositions]:
-        """The positioned regions v (B, V, D), which of them exist (B, V), and their positions (paper 3.3, VRP)."""
+        """Return the positioned regions v (B, V, D), which exist (B, V), and their positions (paper 3.3, VRP)."""
         entity_mask = spans.mask & images.present[:, None]
         positions = position_regions(span_features(text, spans), entity_mask, regions, **self._window(images))
         if self.config.positioning == "straight_through" and self.training:

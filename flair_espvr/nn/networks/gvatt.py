@@ -78,7 +78,7 @@ class GVATTNetwork(Network[NetworkOutput]):
         return NetworkOutput(self.tag_emissions(self.dropout(mixed)), mask)
 
     def attend(self, words: Tensor, mask: Tensor, images: ImageFeatures | None) -> Tensor:
-        """The attended picture v_c, (B, D); zero for a post without one."""
+        """Return the attended picture v_c, (B, D); zero for a post without one."""
         if images is None:
             return words.new_zeros(len(words), self.size)
         regions = self.region_projection(images.regions)  # (B, R, D)

@@ -57,7 +57,7 @@ class HVPNeTNetwork(Network[NetworkOutput]):
         self.tag_crf = LinearChainCRF(labels)
 
     def prefix(self, images: ImageFeatures | None) -> EncoderPrefix | None:
-        """What the encoder reads before the words: each picture's cells, P of them, and nothing without a picture.
+        """Return what the encoder reads before the words: the P cells of each picture that is there.
 
         Args:
             images: The batch's images; None where no post has one.

@@ -55,7 +55,10 @@ class Granularity(torch.nn.Module):
         self.gate = Gate(hidden_size, hidden_size, size=hidden_size)
 
     def forward(self, text: Tensor, text_mask: Tensor, vectors: Tensor | None, mask: Tensor | None) -> Tensor:
-        """What the words (B, T, D) see of vectors (B, K, input_size) that exist, mask (B, K); None where nothing is."""
+        """Return what the words (B, T, D) see of vectors (B, K, input_size) that exist, mask (B, K).
+
+        None where nothing is.
+        """
         if vectors is None or mask is None:
             asked = asking = text[:, :0]
             mask = text_mask[:, :0]

@@ -122,7 +122,7 @@ def on_cluster(
     workers: int | None = None,
     gpus_per_worker: float = 0,
 ) -> Iterator[Result]:
-    """What a function gives for each of a few items, as they are done; each is a Ray task that may be begun anew.
+    """Yield what a function gives for each of a few items, as they are done; each is a Ray task that may be begun anew.
 
     Args:
         work: A function of a module.
@@ -202,7 +202,7 @@ def _on_workers(
 
 
 def _result(ray: Any, done: "ObjectRef[Any]") -> Any:
-    """What a call gave; what it raised, as it was raised."""
+    """Return what a call gave; what it raised, as it was raised."""
     try:
         return ray.get(done)
     except ray.exceptions.RayTaskError as error:

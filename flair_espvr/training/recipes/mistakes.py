@@ -37,7 +37,7 @@ def describe(kind: type[BaseModel], detail: Any) -> str:
 
 
 def _locate(kind: type[BaseModel], location: Sequence[int | str]) -> tuple[str, list[str]]:
-    """The dotted path that a user would write, and the keys that are known beside its last one.
+    """Return the dotted path that a user would write, and the keys that are known beside its last one.
 
     pydantic puts the chosen `type` of a section into the location, which is no key of the file.
     """
@@ -57,7 +57,7 @@ def _locate(kind: type[BaseModel], location: Sequence[int | str]) -> tuple[str, 
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models inside an annotation."""
+    """Yield the models inside an annotation."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in typing.get_args(annotation):

@@ -86,7 +86,7 @@ class Recipe(Experiment):
         return f"; give one, or set model.{', model.'.join(changes)}"
 
     def to_yaml(self) -> str:
-        """The recipe with every default written out and every path absolute, as a file that reads back the same."""
+        """Return the recipe with every default and with absolute paths, as a file that reads back the same."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
     def digest(self) -> str:

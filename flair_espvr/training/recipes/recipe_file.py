@@ -35,7 +35,7 @@ Checked = TypeVar("Checked", bound=BaseModel)
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Reads and checks a recipe.
+    """Read and check a recipe.
 
     A recipe that `extends` another takes over what that says and changes the keys that it names itself; a section that
     names another `type` starts afresh. Paths are relative to the file that names them.
@@ -52,7 +52,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def load_corpus_section(source: str, overrides: Sequence[str] = ()) -> CorpusSection:
-    """What corpus a short description means.
+    """Return what corpus a short description means.
 
     Args:
         source: `twitter_2015`, `twitter_2017`, a recipe (its corpus), a folder of posts, or one file of posts, which is
@@ -81,13 +81,13 @@ def load_corpus_section(source: str, overrides: Sequence[str] = ()) -> CorpusSec
 
 
 def find_packaged(path: Path) -> Path:
-    """A file, or, where there is none of that name, the one that comes with the package: `recipes/quickstart.yaml`."""
+    """Return a file, or, where there is none of that name, the one in the package: `recipes/quickstart.yaml`."""
     packaged = packaged_folder("recipes").parent / path
     return packaged if packaged.is_file() and not path.exists() else path
 
 
 def read_content(path: Path, *, path_keys: Collection[str]) -> Any:
-    """What a YAML file says, plain values only, with the paths in it made absolute.
+    """Return what a YAML file says, plain values only, with the paths in it made absolute.
 
     Args:
         path: the file, or a name that `find_packaged` finds; paths in it are relative to its folder.
@@ -133,7 +133,7 @@ def validate(kind: type[Checked], content: Any, *, source: str) -> Checked:
 
 
 def _read_extended(path: Path, seen: tuple[Path, ...]) -> Any:
-    """A file's content over that of the recipes it extends; `seen` are the files that led here."""
+    """Return a file's content over that of the recipes it extends; `seen` are the files that led here."""
     path = find_packaged(path).resolve()
     if path in seen:
         raise ConfigurationError(f"{path}: extends itself, by way of {', '.join(map(str, seen))}")
@@ -147,7 +147,7 @@ def _read_extended(path: Path, seen: tuple[Path, ...]) -> Any:
 
 
 def _merge(base: Any, changes: Any) -> Any:
-    """`changes` over `base`, key by key; what is of another `type` replaces the whole section."""
+    """Return `changes` over `base`, key by key; what is of another `type` replaces the whole section."""
     if not isinstance(base, dict) or not isinstance(changes, dict):
         return changes
     if "type" in changes and changes["type"] != base.get("type"):

@@ -99,7 +99,7 @@ def starter_recipe(folder: Path, target: Path) -> str:
 
 
 def _contexts(corpus: MultimodalCorpus) -> str:
-    """What the encoder is to read after the words: whatever training posts have."""
+    """Return what the encoder is to read after the words: whatever training posts have."""
     there = [key for key in CONTEXTS if any(sentence.has_metadata(key) for sentence in corpus.train or ())]
     if not there:
         return "\n  use_caption: false               # there are none; flair-espvr caption writes some"

@@ -94,7 +94,7 @@ def confusion_matrix(
 
 
 def _read_curves(path: Path) -> dict[str, list[float]]:
-    """The epochs and what `_PANELS` shows, as far as the file has it: Flair leaves out columns that it cannot fill."""
+    """Return the epochs and what `_PANELS` shows, without the columns that Flair could not fill."""
     shown = {column for columns in _PANELS.values() for column in columns}
     try:
         with path.open(encoding="utf-8", newline="") as file:

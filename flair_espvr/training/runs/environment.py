@@ -25,7 +25,7 @@ def environment(corpus: MultimodalCorpus) -> dict[str, Any]:
 
 
 def git_revision(folder: Path) -> str | None:
-    """The commit that a checkout is at, `+` where it has changes; None where the code is not in a checkout."""
+    """Return the commit that a checkout is at, `+` where it has changes; None where the code is not in a checkout."""
     described = subprocess.run(
         ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"],
         capture_output=True,

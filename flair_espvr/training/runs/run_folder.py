@@ -79,7 +79,7 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keeps other processes out of this run for the block; the lock ends with the process, however it ends.
+        """Keep other processes out of this run for the block; the lock ends with the process, however it ends.
 
         Raises:
             RunIsLockedError: another process is at it.
@@ -105,7 +105,7 @@ class RunFolder:
         return self.scores(evaluation).is_file()
 
     def write_evaluation(self, result: Evaluation, evaluation: str = TEST, **notes: Any) -> None:
-        """Keeps predictions and scores; the scores come last, and say that all is there.
+        """Keep predictions and scores; the scores come last, and say that all is there.
 
         Args:
             result: what was found.
@@ -119,7 +119,7 @@ class RunFolder:
         write_text(self.scores(evaluation), json.dumps(content, indent=1, ensure_ascii=False))
 
     def read_scores(self, evaluation: str = TEST) -> dict[str, Any]:
-        """What `write_evaluation` kept, with `lenient` and `strict` as `Scores`.
+        """Return what `write_evaluation` kept, with `lenient` and `strict` as `Scores`.
 
         `grounding` are `GroundingScores` by reading, none where no gold region was known.
 
@@ -139,7 +139,7 @@ class RunFolder:
 
 
 def scores_to_plain(scores: Scores) -> dict[str, Any]:
-    """Counts by type, from which every figure follows."""
+    """Return counts by type, from which every figure follows."""
     return {
         "types": {name: score._asdict() for name, score in scores.types.items()},
         "sentences": scores.sentences,
@@ -149,12 +149,12 @@ def scores_to_plain(scores: Scores) -> dict[str, Any]:
 
 
 def scores_from_plain(content: dict[str, Any]) -> Scores:
-    """The inverse of `scores_to_plain`."""
+    """Return the inverse of `scores_to_plain`."""
     return Scores(**{**content, "types": {name: Score(**counts) for name, counts in content["types"].items()}})
 
 
 def grounding_to_plain(scores: GroundingScores) -> dict[str, Any]:
-    """Counts and shares, from which every figure follows."""
+    """Return counts and shares, from which every figure follows."""
     return {
         **{name: getattr(scores, name)._asdict() for name in _SPAN_SCORES},
         "types": {name: score._asdict() for name, score in scores.types.items()},
@@ -166,7 +166,7 @@ def grounding_to_plain(scores: GroundingScores) -> dict[str, Any]:
 
 
 def grounding_from_plain(content: dict[str, Any]) -> GroundingScores:
-    """The inverse of `grounding_to_plain`."""
+    """Return the inverse of `grounding_to_plain`."""
     presence = dict(content["presence"])
     precision = presence.pop("average_precision")
     return GroundingScores(

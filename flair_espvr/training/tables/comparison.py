@@ -32,7 +32,7 @@ class Comparison:
 
 
 def comparisons_to_markdown(found: Sequence[Comparison]) -> str:
-    """A table of tests; empty for none."""
+    """Return a table of tests; empty for none."""
     if not found:
         return ""
     lines = [

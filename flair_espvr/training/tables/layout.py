@@ -115,7 +115,7 @@ class Table:
                 yield Line("" if was_run else row.title, "paper", [Cell(figure) for figure in papers])
 
     def _best(self, key: str) -> str | None:
-        """The largest of our means as printed: what looks equal is equally good.
+        """Return the largest of our means as printed: what looks equal is equally good.
 
         One system alone is not the best, nor are those that all found nothing.
         """

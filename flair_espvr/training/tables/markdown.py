@@ -9,7 +9,7 @@ _ESCAPES = str.maketrans({character: "\\" + character for character in "\\`*_[]<
 
 
 def to_markdown(table: Table) -> str:
-    """The table in Markdown.
+    """Return the table in Markdown.
 
     Markdown has no heads over several columns, and a page has room for seven such columns rather than fourteen: each
     group of columns becomes a table of its own, under its name.

@@ -83,7 +83,7 @@ def _strangers(place: str, names: Iterable[str], known: Sequence[str]) -> list[s
 
 
 def load_table(path: str | Path, *, compare: Iterable[Sequence[str]] = ()) -> TableFile:
-    """Reads and checks a table's file.
+    """Read and check a table's file.
 
     Args:
         path: the file.

@@ -34,7 +34,7 @@ _USUAL_TYPES = ("PER", "LOC", "ORG", "MISC", "OTHER")
 
 
 def results_table(table: TableFile, runs: Sequence[CellRun]) -> Table:
-    """The table's figures: those of the finished runs, and those of the paper."""
+    """Return the table's figures: those of the finished runs, and those of the paper."""
     kept = {place: [one.folder.read_scores(one.evaluation) for one in found] for place, found in _done(runs).items()}
     scores = {place: [content["lenient"] for content in found] for place, found in kept.items()}
     types = {
@@ -59,7 +59,7 @@ def results_table(table: TableFile, runs: Sequence[CellRun]) -> Table:
 
 
 def comparisons(table: TableFile, runs: Sequence[CellRun]) -> list[Comparison]:
-    """Tests between the pairs that the table names, wherever both have finished runs of the same seeds."""
+    """Test between the pairs that the table names, wherever both have finished runs of the same seeds."""
     done = _done(runs)
     found = []
     for first, second in table.compare:
@@ -94,13 +94,13 @@ def _done(runs: Sequence[CellRun]) -> Mapping[tuple[str, str], list[CellRun]]:
 
 
 def _counts(runs: Sequence[CellRun]) -> PostCounts:
-    """Counts by post, summed over the seeds."""
+    """Return counts by post, summed over the seeds."""
     each = (post_counts(*read_predictions(one.folder.predictions(one.evaluation))) for one in runs)
     return functools.reduce(operator.add, each)
 
 
 def _types_of(table: TableFile, group: str, scores: Iterable[Sequence[Scores]]) -> Sequence[str]:
-    """The types that a group's runs or the paper have figures for."""
+    """Return the types that a group's runs or the paper have figures for."""
     papers = {name for row in table.rows if group in row.cells for name in row.cells[group].paper}
     found = (papers - set(NOT_TYPES)).union(*(one.types for seeds in scores for one in seeds))
     order = {name: place for place, name in enumerate(_USUAL_TYPES)}
@@ -108,7 +108,7 @@ def _types_of(table: TableFile, group: str, scores: Iterable[Sequence[Scores]]) 
 
 
 def _figures(scores: Sequence[Scores], types: Iterable[str]) -> dict[str, list[float]]:
-    """A system's figures in percent, one a seed, by column; a type that it neither has nor predicts has none."""
+    """Return a system's figures in percent, one a seed, by column; a type that it neither has nor predicts has none."""
     if not scores:
         return {}
     nothing = Score(0, 0, 0)
@@ -123,7 +123,10 @@ def _figures(scores: Sequence[Scores], types: Iterable[str]) -> dict[str, list[f
 
 
 def _grounding_figures(kept: Sequence[Mapping[str, Any]], columns: Sequence[GroundingColumn]) -> dict[str, list[float]]:
-    """A system's figures of where, in percent, one a seed, by column; none where its test posts say nothing of it."""
+    """Return a system's figures of where, in percent, one a seed, by column.
+
+    None where its test posts say nothing of it.
+    """
     scores = [content["grounding"]["lenient"] for content in kept if content["grounding"]]
     figures = {column: [_GROUNDING[column](one) for one in scores] for column in columns}
     return {
@@ -134,7 +137,7 @@ def _grounding_figures(kept: Sequence[Mapping[str, Any]], columns: Sequence[Grou
 
 
 def _column(name: str) -> str:
-    """The column of a type, or of a figure over all types."""
+    """Return the column of a type, or of a figure over all types."""
     return name if name in NOT_TYPES else f"{name} F1"
 
 

@@ -10,7 +10,7 @@ HEADER = ("system", "group", "column", "mean", "std", "n", "paper", "note")
 
 
 def to_csv(table: Table) -> str:
-    """The table in tidy CSV, a line for each system and column, unrounded; what is not known is empty.
+    """Return the table in tidy CSV, a line for each system and column, unrounded; what is not known is empty.
 
     `n` is the number of seeds, `std` the standard deviation over them, `paper` the figure that the paper prints.
     """

@@ -41,7 +41,7 @@ class EarlyStopping(TrainerPlugin):
             raise TrainingInterrupt(f"Stopped after epoch {epoch - 1}: {self.patience} epochs without a better one")
 
     def get_state(self) -> dict[str, Any]:
-        """What a resumed training is compared by."""
+        """Return what a resumed training is compared by."""
         return {**super().get_state(), "patience": self.patience}
 
 

@@ -45,7 +45,7 @@ class FinitePlugin(TrainerPlugin):
 
     @TrainerPlugin.hook  # type: ignore[untyped-decorator]
     def before_training_epoch(self, epoch: int, **_: Any) -> None:
-        """The scaler is there from now on."""
+        """Take note of the scaler, which is there from now on."""
         self._epoch = epoch
         self._gradients_are_scaled = current_grad_scaler().is_enabled()
 
@@ -56,7 +56,7 @@ class FinitePlugin(TrainerPlugin):
 
     @TrainerPlugin.hook  # type: ignore[untyped-decorator]
     def before_training_optimizer_step(self, batch: list[Sentence], **_: Any) -> None:
-        """A finite loss can have gradients that are not: that of a square root at 0."""
+        """Find gradients that are not finite, as a finite loss can have: that of a square root at 0."""
         if self._gradients_are_scaled:
             return
         gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]

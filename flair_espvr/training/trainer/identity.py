@@ -29,7 +29,7 @@ _WITHOUT_EFFECT = {
 def run_identity(
     model: Model[Sentence], corpus: Corpus[Sentence], arguments: Mapping[str, Any], notes: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What must be equal for a run to go on as the same one.
+    """Return what must be equal for a run to go on as the same one.
 
     Args:
         model: before its training.
@@ -112,7 +112,7 @@ def _plain(value: Any) -> Any:
 
 
 def _name(kind: type) -> str:
-    """The class's own name, as model files have it: its module may move between versions."""
+    """Return the class's own name, as model files have it: its module may move between versions."""
     return kind.__qualname__
 
 

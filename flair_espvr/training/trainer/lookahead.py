@@ -21,7 +21,7 @@ class LookaheadSampler(FlairSampler):
         shuffle: bool,
         shuffle_this_epoch: bool,
     ) -> None:
-        """A sampler for one training.
+        """Make a sampler for one training.
 
         Args:
             tell: called with the posts of each batch but the first, when those of the one before are drawn.
@@ -38,17 +38,17 @@ class LookaheadSampler(FlairSampler):
         self._shuffle_this_epoch = shuffle_this_epoch
 
     def set_dataset(self, data_source: Any) -> None:
-        """Called by the trainer, before the first epoch."""
+        """Take note of the training, before the first epoch."""
         super().set_dataset(data_source)
         if self._sampler is not None:
             self._sampler.set_dataset(data_source)
 
     def __len__(self) -> int:
-        """Posts in an epoch."""
+        """Return the number of posts in an epoch."""
         return self.num_samples if self._sampler is None else len(self._sampler)
 
     def __iter__(self) -> Iterator[int]:
-        """The places of an epoch's posts."""
+        """Yield the places of an epoch's posts."""
         drawn = iter(self._order())
         batch = list(islice(drawn, self._mini_batch_size))
         while batch:

@@ -22,14 +22,14 @@ class LossTerms(TrainerPlugin):
 
     @TrainerPlugin.hook  # type: ignore[untyped-decorator]
     def after_training_batch(self, **_: Any) -> None:
-        """Takes note of a batch."""
+        """Take note of a batch."""
         if isinstance(self.model, NamesLosses):
             for name, term in self.model.last_losses.items():
                 self._sums[name].append(term)
 
     @TrainerPlugin.hook  # type: ignore[untyped-decorator]
     def after_training_epoch(self, epoch: int, **_: Any) -> None:
-        """Logs the means, and forgets them."""
+        """Log the means, and forget them."""
         if self._sums:
             means = {name: float(sum(terms)) / len(terms) for name, terms in self._sums.items()}
             log.info(

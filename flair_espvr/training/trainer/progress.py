@@ -14,7 +14,7 @@ class ProgressBar(TrainerPlugin):
     """
 
     def __init__(self, description: str, *, opening: str = "") -> None:
-        """A bar that is shown from now on.
+        """Show a bar from now on.
 
         Args:
             description: what stands before the bar and each line.
@@ -31,13 +31,13 @@ class ProgressBar(TrainerPlugin):
 
     @TrainerPlugin.hook  # type: ignore[untyped-decorator]
     def after_setup(self, dataset_size: int, mini_batch_size: int, max_epochs: int, **_: Any) -> None:
-        """The run's length is known now."""
+        """Take note of the run's length, which is known now."""
         self._batches, self._epochs = -(-dataset_size // mini_batch_size), max_epochs
         self._bar.reset(total=self._batches * max_epochs)
 
     @TrainerPlugin.hook  # type: ignore[untyped-decorator]
     def before_training_epoch(self, epoch: int, **_: Any) -> None:
-        """A resumed run begins further on, and what an earlier process did counts for no rate."""
+        """Move on to where a resumed run begins, and what an earlier process did counts for no rate."""
         if not self._bar.n:
             self._bar.n = self._bar.initial = (epoch - 1) * self._batches
         self._bar.set_postfix_str(f"epoch {epoch} of {self._epochs}")
@@ -49,13 +49,13 @@ class ProgressBar(TrainerPlugin):
 
     @TrainerPlugin.hook  # type: ignore[untyped-decorator]
     def metric_recorded(self, record: Any) -> None:
-        """The mean loss of an epoch, which no other hook is told."""
+        """Return the mean loss of an epoch, which no other hook is told."""
         if record.joined_name == "train/loss":
             self._loss = record.value
 
     @TrainerPlugin.hook  # type: ignore[untyped-decorator]
     def after_evaluation(self, epoch: int, validation_scores: tuple[float, ...], **_: Any) -> None:
-        """An epoch's line: its loss and, where there are development posts, their score."""
+        """Return an epoch's line: its loss and, where there are development posts, their score."""
         said = [] if self._loss is None else [f"loss {self._loss:.4f}"]
         if len(validation_scores) > 1:  # without such posts it is the loss
             said.append(f"dev F1 {100 * validation_scores[0]:.1f}")

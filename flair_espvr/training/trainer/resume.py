@@ -41,7 +41,7 @@ class ResumableTrainer(ModelTrainer):
     def __init__(
         self, model: Model[Sentence], corpus: Corpus[Sentence], *, notes: Mapping[str, Any] | None = None
     ) -> None:
-        """A trainer of `model` on `corpus`.
+        """Make a trainer of `model` on `corpus`.
 
         Args:
             model: with the weights that training starts from.
@@ -118,7 +118,7 @@ class ResumableTrainer(ModelTrainer):
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keeps other trainers out of a folder; the lock ends with the process, however it ends."""
+    """Keep other trainers out of a folder; the lock ends with the process, however it ends."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         lock = ProcessLock(folder / f"{STATE_FILE}.lock")
@@ -129,7 +129,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _resumable_state(folder: Path, identity: dict[str, Any]) -> TrainingState | None:
-    """The folder's state, None where there is none; another run's is an error."""
+    """Return the folder's state, None where there is none; another run's is an error."""
     path = folder / STATE_FILE
     if not path.exists():
         return None
@@ -150,7 +150,7 @@ def _resumable_state(folder: Path, identity: dict[str, Any]) -> TrainingState | 
 
 
 def _remove_leftovers(folder: Path, state: TrainingState | None) -> None:
-    """Removes what a killed process left half done."""
+    """Remove what a killed process left half done."""
     for part in folder.glob(".*.pt.*.part"):  # of `atomic_write`
         part.unlink(missing_ok=True)
     if state is not None and state.epoch == 0:  # of a first epoch that will be trained again

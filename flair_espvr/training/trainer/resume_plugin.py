@@ -28,7 +28,7 @@ class ResumePlugin(TrainerPlugin):
     def __init__(
         self, folder: Path, identity: dict[str, Any], state: TrainingState | None, *, epoch: int, sampler: Any
     ) -> None:
-        """A plugin for one call of a trainer.
+        """Make a plugin for one call of a trainer.
 
         Args:
             folder: of the training.
@@ -51,7 +51,10 @@ class ResumePlugin(TrainerPlugin):
 
     @TrainerPlugin.hook("before_training_epoch", "after_training_loop")  # type: ignore[untyped-decorator]
     def between_epochs(self, **_: Any) -> None:
-        """The best model is on disk by now, so that a state never knows of a model that is not there."""
+        """Write the state.
+
+        The best model is on disk by now, so that a state never knows of a model that is not there.
+        """
         self._clear_learned_embeddings()
         if self._started:
             self._save()
@@ -148,6 +151,6 @@ def _learns(part: torch.nn.Module) -> bool:
 
 
 def _counters(sampler: Any) -> dict[str, Any]:
-    """The plain attributes of a sampler: Flair's count epochs or grow their blocks."""
+    """Return the plain attributes of a sampler: Flair's count epochs or grow their blocks."""
     values = {} if sampler is None else vars(sampler)
     return {name: value for name, value in values.items() if isinstance(value, bool | int | float | str)}

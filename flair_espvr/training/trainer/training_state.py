@@ -47,7 +47,7 @@ class TrainingState:
     random: dict[str, Any]
 
     def write(self, path: Path) -> None:
-        """Puts this state in the place of the one in `path`, atomically.
+        """Put this state in the place of the one in `path`, atomically.
 
         Raises:
             ConfigurationError: a part of it could only be kept as code.
@@ -57,7 +57,7 @@ class TrainingState:
 
     @classmethod
     def read(cls, path: Path) -> "TrainingState":
-        """Reads what `write` wrote, without running code in it.
+        """Read what `write` wrote, without running code in it.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -80,7 +80,7 @@ class TrainingState:
 
 
 def random_states() -> dict[str, Any]:
-    """The states of Python's, numpy's and torch's random numbers, as plain data.
+    """Return the states of Python's, numpy's and torch's random numbers, as plain data.
 
     On a GPU, those of Flair's device are among them.
     """
@@ -94,7 +94,7 @@ def random_states() -> dict[str, Any]:
 
 
 def set_random_states(states: dict[str, Any]) -> None:
-    """The inverse of `random_states`."""
+    """Return the inverse of `random_states`."""
     random.setstate(states["python"])
     np.random.set_state(states["numpy"])
     torch.set_rng_state(states["torch"])
