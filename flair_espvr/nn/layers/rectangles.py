@@ -49,7 +49,8 @@ def edges_within_cells(shares: Tensor, rectangles: Tensor) -> Tensor:
     Each column has a profile, the mean share of its cells in the rectangle's rows. Columns between the first and the
     last tell what a column has that is covered whole; beside it, the shares of the first and of the one before it say
     how far the left edge lies in them, those of the last and of the one after it how far the right edge does. Rows have
-    one likewise. Shares of boxes give the edges of a box exactly, if it covers three lines at least.
+    one likewise. Shares of boxes give the edges of a box exactly, if it covers three lines at least. Where all shares
+    are 0 the edges stay.
 
     Args:
         shares: (N, H, W) in 0..1, how much of each cell what is looked for covers, or is expected to.
@@ -74,7 +75,8 @@ def _edges_within_lines(profile: Tensor, start: Tensor, end: Tensor) -> tuple[Te
     between = (line > start[:, None]) & (line < end[:, None] - 1)
     mean = (profile * between).sum(dim=1) / between.sum(dim=1).clamp(min=1)
     whole = torch.where(between.any(dim=1), mean, (profile * within).amax(dim=1))  # what a line has that is covered
-    covered = profile / whole[:, None].clamp(min=torch.finfo(profile.dtype).tiny)
+    tiny = torch.finfo(profile.dtype).tiny
+    covered = torch.where(whole[:, None] > tiny, profile / whole[:, None].clamp(min=tiny), within.to(profile.dtype))
     covered = torch.nn.functional.pad(covered.clamp(max=1.0), (1, 1))
     before, first, last, after = (
         covered.gather(1, place[:, None]).squeeze(1) for place in (start, start + 1, end, end + 1)
