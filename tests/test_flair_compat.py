@@ -15,6 +15,7 @@ from flair.trainers import ModelTrainer
 from flair.trainers.plugins import TrainerPlugin
 from hypothesis import given
 from hypothesis import strategies as st
+from tqdm import tqdm
 
 from flair_espvr.data.words import readable_text, split_text
 from flair_espvr.flair_compat import (
@@ -218,7 +219,7 @@ def test_the_order_of_hooks_and_files_in_a_training(
 
 
 def test_bars_of_flair_can_be_hidden(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(Tqdm, "tqdm", staticmethod(Tqdm.tqdm))  # to be put back
+    monkeypatch.setattr(Tqdm, "tqdm", staticmethod(tqdm))  # whatever commands have hidden in this process before
     sentence = Sentence("Berlin")
     sentence[0:1].add_label("ner", "LOC")
     corpus = Corpus(FlairDatapointDataset([sentence]), sample_missing_splits=False)
