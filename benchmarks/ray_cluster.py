@@ -134,7 +134,7 @@ def run(line: list[str], out: Path, threads: int, kill: Sequence[tuple[int, str]
 
 
 def equality(model: Path, posts: Path, folder: Path, batch_size: int) -> None:
-    """Return the same bytes from one process and from two workers that do not live long."""
+    """Compare the bytes from one process and from two workers that do not live long."""
     one, out = folder / "one.jsonl", folder / "shards-of-two"
     print("one process:", flush=True)
     size = ("--batch-size", str(batch_size))

@@ -21,7 +21,7 @@ APART = ("cache", "seeds", "configurations", "encoder", "checkpoint")
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """Return the options of how ESPVR is built and how any tagger is trained."""
+    """Declare the options of how ESPVR is built and how any tagger is trained."""
     add = parser.add_argument
     add("--seeds", type=int, nargs="+", default=[1, 2, 3])
     add("--epochs", type=int, default=6)

@@ -21,7 +21,7 @@ from tqdm import tqdm
 def iter_dataset(dataset: Dataset[Sentence] | None) -> Iterable[Sentence]:
     """Return a data set's sentences, read as Flair's models read them.
 
-    None for None. The public loader gives lists of one.
+    There are none for None. The public loader gives lists of one.
     """
     sentences: Iterable[Sentence] = _iter_dataset(dataset)
     return sentences

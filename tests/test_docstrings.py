@@ -1,5 +1,6 @@
 """What docstrings show is what comes out, and every public name has one that the reference brings."""
 
+import ast
 import doctest
 import importlib
 import pkgutil
@@ -53,3 +54,15 @@ def undocumented(value: object) -> list[str]:
         if not name.startswith("_") and (callable(member) or isinstance(member, property))
         if not any((getattr(vars(base).get(name), "__doc__", None) or "").strip() for base in value.__mro__)
     ]
+
+
+def test_nothing_is_said_to_be_returned_where_nothing_is() -> None:
+    nodes = [
+        (file.name, node)
+        for file in (ROOT / "flair_espvr").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.returns is not None and ast.unparse(node.returns) == "None"
+    ]
+    assert nodes
+    said = [(name, node.name, ast.get_docstring(node) or "") for name, node in nodes]
+    assert not [place for place in said if place[2].startswith(("Return ", "Yield "))]

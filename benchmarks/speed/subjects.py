@@ -155,14 +155,14 @@ def predicted_batches(tagger: MultimodalTagger, posts: list[Sentence], **argumen
 
 
 def encoder_pass(tagger: MultimodalTagger, batches: Sequence[ReadyBatch]) -> None:
-    """Return the bare encoder over all batches."""
+    """Run the bare encoder over all batches."""
     for batch in batches:
         inputs = {name: tensor for name, tensor in batch.encoder.items() if name not in ("word_ids", "token_lengths")}
         tagger.embeddings.model(**inputs)
 
 
 def network_pass(tagger: MultimodalTagger, batches: Sequence[ReadyBatch]) -> None:
-    """Return the encoder and the head's forward pass over all batches."""
+    """Run the encoder and the head's forward pass over all batches."""
     for batch in batches:
         words = tagger.embeddings(**batch.encoder)["token_embeddings"]
         tagger.network(words, batch.mask, batch.images)

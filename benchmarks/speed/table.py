@@ -45,7 +45,7 @@ def rows_of(title: str, measured: Mapping[str, Timing], *, threads: int) -> list
 
 
 def print_table(rows: Iterable[str], *, unit: str) -> None:
-    """Return the machine, then the rows as they come: a run that is cut short has shown what it had."""
+    """Print the machine, then the rows as they come: a run that is cut short has shown what it had."""
     print(machine("torch", "transformers", "flair"), "", HEADER.format(unit=unit), sep="\n", flush=True)
     for row in rows:
         print(row, flush=True)

@@ -65,7 +65,7 @@ def in_batches(posts: list[Sentence]) -> list[list[Sentence]]:
 
 
 def encoder_steps(tagger: ESPVRTagger, batches: Sequence[ReadyBatch]) -> None:
-    """Return the bare encoder's forward and backward pass over each batch."""
+    """Run the bare encoder's forward and backward pass over each batch."""
     tagger.train()
     for batch in batches:
         inputs = {name: tensor for name, tensor in batch.encoder.items() if name not in ("word_ids", "token_lengths")}
@@ -74,7 +74,7 @@ def encoder_steps(tagger: ESPVRTagger, batches: Sequence[ReadyBatch]) -> None:
 
 
 def network_steps(tagger: ESPVRTagger, batches: Sequence[ReadyBatch], tags: Sequence[torch.Tensor]) -> None:
-    """Return encoder, head and losses, forward and backward."""
+    """Run encoder, head and losses, forward and backward."""
     tagger.train()
     for batch, gold in zip(batches, tags, strict=True):
         words = tagger.embeddings(**batch.encoder)["token_embeddings"]
@@ -84,7 +84,7 @@ def network_steps(tagger: ESPVRTagger, batches: Sequence[ReadyBatch], tags: Sequ
 
 
 def training_steps(tagger: ESPVRTagger, batches: list[list[Sentence]], optimizer: torch.optim.Optimizer) -> None:
-    """Return what Flair's trainer does for each batch."""
+    """Do what Flair's trainer does for each batch."""
     tagger.train()
     for batch in batches:
         loss, words = tagger.forward_loss(batch)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def add_bad_list_argument(parser: argparse.ArgumentParser) -> None:
-    """Return the argument that `report_bad_images` takes as `bad_list`."""
+    """Declare the argument that `report_bad_images` takes as `bad_list`."""
     parser.add_argument(
         "--bad-list",
         type=Path,

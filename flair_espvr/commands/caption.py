@@ -21,7 +21,7 @@ pictures could not be described (standard error says which and why); 130 stopped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Return the command's arguments."""
+    """Declare the command's arguments."""
     add_picture_arguments(parser, epilog=_EPILOG, out="the captions file, TSV", batch_size=16)
     parser.add_argument(
         "--model",

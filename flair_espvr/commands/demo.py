@@ -18,7 +18,7 @@ most, and no path or address that they name is opened; docs/serving.md has the b
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Return the command's arguments."""
+    """Declare the command's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model file, or a folder of save_pretrained")

@@ -18,7 +18,7 @@ HELP = "score a model or a file of predictions on a corpus, with tags read lenie
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Return the command's arguments."""
+    """Declare the command's arguments."""
     add_tagger(parser, optional=True)
     parser.add_argument(
         "corpus",

@@ -28,7 +28,7 @@ cannot be read (standard error says which and why); 130 stopped by Ctrl-C
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Return the command's arguments."""
+    """Declare the command's arguments."""
     add_picture_arguments(parser, epilog=_EPILOG, out="the file of objects, JSONL", batch_size=8)
     parser.add_argument("--detector", metavar="NAME", help="what finds the objects; see the detectors")
     parser.add_argument("--revision", help="the detector's branch, tag or commit on the hub")

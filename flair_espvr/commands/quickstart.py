@@ -26,7 +26,7 @@ This tagger has seen {posts} drawn pictures. It shows how things work; it does n
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Return the command's arguments."""
+    """Declare the command's arguments."""
     parser.add_argument(
         "--out",
         type=Path,

@@ -26,7 +26,7 @@ cannot be read (standard error says which and why); 130 stopped by Ctrl-C
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Return the command's arguments."""
+    """Declare the command's arguments."""
     add_picture_arguments(parser, epilog=_EPILOG, out="the file of texts, TSV", batch_size=8)
     parser.add_argument("--reader", metavar="NAME", default="rapidocr", help="see the readers (default: %(default)s)")
     parser.add_argument("--revision", help="the reader's branch, tag or commit on the hub")

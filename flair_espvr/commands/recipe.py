@@ -24,7 +24,7 @@ _GROUPS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Return the command's arguments."""
+    """Declare the command's arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="print the recipes, tables and searches that come with the package")
     check = actions.add_parser("check", help="report every mistake of recipes, tables and searches")

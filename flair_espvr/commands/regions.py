@@ -39,7 +39,7 @@ cannot be read (standard error says which and why) or, with verify, some values 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Return the command's arguments."""
+    """Declare the command's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
     parser.add_argument(
@@ -161,7 +161,7 @@ def _device_there(arguments: argparse.Namespace) -> "torch.device":
 
 
 def _extract_on_cluster(job: "ExtractionJob", arguments: argparse.Namespace) -> "Extraction":
-    """Return the pictures in parts, each with a store of its own beside the one they are merged into."""
+    """Do the pictures in parts, each with a store of its own beside the one they are merged into; say what was done."""
     import shutil
 
     from flair_espvr.embeddings.image.extraction import Extraction, run_job

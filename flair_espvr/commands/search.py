@@ -12,7 +12,7 @@ HELP = "grid search over a recipe's settings, by dev score only; points that are
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Return the command's arguments."""
+    """Declare the command's arguments."""
     parser.add_argument("search", type=Path, metavar="SEARCH", help="a YAML file, see recipes/search/")
     add_runs_folder(parser)
     add_cluster(parser)

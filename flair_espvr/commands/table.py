@@ -12,7 +12,7 @@ HELP = "run what a table needs and does not have, and write it to FOLDER/tables 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Return the command's arguments."""
+    """Declare the command's arguments."""
     parser.add_argument("table", type=Path, metavar="TABLE", help="a YAML file, see recipes/tables/")
     add_runs_folder(parser)
     parser.add_argument(

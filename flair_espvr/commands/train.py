@@ -9,7 +9,7 @@ HELP = "train a recipe's model, once per seed, and test it; runs that are done a
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Return the command's arguments."""
+    """Declare the command's arguments."""
     parser.add_argument("recipe", type=Path, metavar="RECIPE", help="a YAML file, see recipes/")
     add_runs_folder(parser)
     parser.add_argument(

@@ -15,7 +15,7 @@ from flair_espvr.nn.layers.spans import Spans
 def gold_regions(sentences: Sequence[Sentence], label_type: str) -> GoldRegions | None:
     """Return the entities of B sentences whose labels say where the image shows them, or that it does not.
 
-    None if none says.
+    It is None if no label says.
 
     Args:
         sentences: Labelled ones.

@@ -15,7 +15,7 @@ _evaluating: "weakref.WeakKeyDictionary[torch.nn.Module, int]" = weakref.WeakKey
 
 @contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Yield evaluation mode for the block, in as many threads as there are: a prediction must not depend on dropout.
+    """Keep evaluation mode for the block, in as many threads as there are: a prediction must not depend on dropout.
 
     The model's own mode stands for those of its parts, as everywhere in torch: to look at 140 of them, let alone to set
     them twice, is felt where a single post is predicted. A model that was training trains again when the last of its

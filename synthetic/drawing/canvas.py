@@ -34,7 +34,7 @@ class Canvas:
         self.ellipse(x - radius, y - radius, x + radius, y + radius, colour)
 
     def half_disc(self, x: float, y: float, radius: float, colour: Colour, *, start: float, end: float) -> None:
-        """Return a slice of a disc from `start` to `end` degrees, clockwise from three o'clock, closed by a line."""
+        """Draw a slice of a disc from `start` to `end` degrees, clockwise from three o'clock, closed by a line."""
         self._draw.chord(self._box(x - radius, y - radius, x + radius, y + radius), start, end, fill=colour)
 
     def arc(self, x: float, y: float, radius: float, colour: Colour, *, start: float, end: float, width: float) -> None:
@@ -50,7 +50,7 @@ class Canvas:
         self._draw.polygon([(x * self._scale, y * self._scale) for x, y in points], fill=colour)
 
     def line(self, points: Sequence[Point], colour: Colour, width: float) -> None:
-        """Return a line through `points` with round ends and round corners."""
+        """Draw a line through `points` with round ends and round corners."""
         scaled = [(x * self._scale, y * self._scale) for x, y in points]
         self._draw.line(scaled, fill=colour, width=self._pixels(width), joint="curve")
         for x, y in points:

@@ -20,7 +20,7 @@ def star(x: float, y: float, radius: float, points: int = 5) -> list[Point]:
 
 
 def _emblem(canvas: Canvas, rng: np.random.Generator, x: float, y: float, radius: float, colour: Colour) -> None:
-    """Return what a logo shows: a star, a swoosh of bars, a split disc or a chevron."""
+    """Draw what a logo shows: a star, a swoosh of bars, a split disc or a chevron."""
     design = rng.integers(4)
     if design == 0:
         canvas.polygon(star(x, y, radius, int(rng.integers(4, 8))), colour)

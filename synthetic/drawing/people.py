@@ -65,7 +65,7 @@ def _head(canvas: Canvas, look: Look, x: float, y: float, radius: float) -> None
 
 
 def _body(canvas: Canvas, look: Look, hands: tuple[Point, Point], feet: tuple[Point, Point]) -> None:
-    """Return a whole figure; `hands` and `feet` are (left, right) and give the pose."""
+    """Draw a whole figure; `hands` and `feet` are (left, right) and give the pose."""
     for hip, foot in zip((0.44, 0.56), feet, strict=True):
         knee = ((hip + foot[0]) / 2 + 0.03, (0.6 + foot[1]) / 2)
         canvas.line([(hip, 0.6), knee, foot], look.trousers, 0.1)

@@ -66,7 +66,7 @@ def latest_by_image_id(lines: Iterable[tuple[str, Value]], path: str | Path, kin
 def json_records(path: str | Path) -> Iterator[tuple[int, str, Any]]:
     """Yield the lines of a JSONL file that are not empty and no header, as `(number, line, value)`.
 
-    None for what is no JSON.
+    The value is None for what is no JSON.
 
     Raises:
         OSError: the file cannot be opened.

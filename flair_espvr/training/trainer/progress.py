@@ -49,13 +49,13 @@ class ProgressBar(TrainerPlugin):
 
     @TrainerPlugin.hook  # type: ignore[untyped-decorator]
     def metric_recorded(self, record: Any) -> None:
-        """Return the mean loss of an epoch, which no other hook is told."""
+        """Take note of the mean loss of an epoch, which no other hook is told."""
         if record.joined_name == "train/loss":
             self._loss = record.value
 
     @TrainerPlugin.hook  # type: ignore[untyped-decorator]
     def after_evaluation(self, epoch: int, validation_scores: tuple[float, ...], **_: Any) -> None:
-        """Return an epoch's line: its loss and, where there are development posts, their score."""
+        """Write an epoch's line: its loss and, where there are development posts, their score."""
         said = [] if self._loss is None else [f"loss {self._loss:.4f}"]
         if len(validation_scores) > 1:  # without such posts it is the loss
             said.append(f"dev F1 {100 * validation_scores[0]:.1f}")
