@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from statistics import fmean
-from typing import NamedTuple, TypeVar
-
-from flair.data import Sentence
-from sklearn.metrics import average_precision_score
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from flair_espvr.data.metadata import GROUNDED, INVALID_TAG, REGION, REGIONS
 from flair_espvr.data.region import Region
 from flair_espvr.evaluation.scores import READ, Reading, Score
+
+if TYPE_CHECKING:
+    from flair.data import Sentence
 
 THRESHOLD = 0.5
 """What the IoU of a right answer is above."""
@@ -199,7 +199,7 @@ def is_right(regions: Sequence[Region], answer: Region | None) -> bool:
     return any(answer.iou(region) > THRESHOLD for region in regions)
 
 
-def gold_entities(sentence: Sentence, label_type: str, *, strict: bool = False) -> list[GoldEntity] | None:
+def gold_entities(sentence: "Sentence", label_type: str, *, strict: bool = False) -> list[GoldEntity] | None:
     """Return the gold entities of a sentence; None where it is not known of each where the picture shows it.
 
     Args:
@@ -218,7 +218,7 @@ def gold_entities(sentence: Sentence, label_type: str, *, strict: bool = False) 
     return entities
 
 
-def predicted_entities(sentence: Sentence, label_type: str) -> list[GroundedEntity]:
+def predicted_entities(sentence: "Sentence", label_type: str) -> list[GroundedEntity]:
     """Return the entities that a model has left on a sentence."""
     return [
         GroundedEntity(
@@ -230,8 +230,8 @@ def predicted_entities(sentence: Sentence, label_type: str) -> list[GroundedEnti
 
 
 def score_grounded_sentences(
-    labelled: Iterable[Sentence],
-    tagged: Iterable[Sentence],
+    labelled: "Iterable[Sentence]",
+    tagged: "Iterable[Sentence]",
     *,
     gold_label_type: str,
     label_type: str,
@@ -304,6 +304,8 @@ def _presence(found: Sequence[tuple[GoldEntity, GroundedEntity]]) -> PresenceSco
     likely = [(bool(gold.regions), answer.grounded) for gold, answer in found if answer.grounded is not None]
     if len({shown for shown, _ in likely}) < 2:
         return PresenceScores(score, None)
+    from sklearn.metrics import average_precision_score  # takes a second; scores that are kept need none
+
     return PresenceScores(score, float(average_precision_score(*zip(*likely, strict=True))))
 
 

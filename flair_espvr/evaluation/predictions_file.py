@@ -8,14 +8,15 @@ import json
 from collections.abc import Iterable, Mapping
 from itertools import repeat
 from pathlib import Path
-from typing import Any
-
-from flair.data import Sentence
+from typing import TYPE_CHECKING, Any
 
 from flair_espvr.data.bio import EntitySpan
 from flair_espvr.data.metadata import IMAGE_ID, RECORD, metadata_or_none
 from flair_espvr.io.atomic import atomic_write
 from flair_espvr.io.lines import format_error, read_lines
+
+if TYPE_CHECKING:
+    from flair.data import Sentence
 
 _EXPECTED = '{"gold": [[start, end, type], ...], "predicted": [...]} with 0 <= start < end'
 
@@ -46,7 +47,7 @@ def write_predictions(
             file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
 
 
-def describe_post(sentence: Sentence) -> dict[str, Any]:
+def describe_post(sentence: "Sentence") -> dict[str, Any]:
     """Which post a sentence is: its id, where it has one, its text and its words."""
     record = metadata_or_none(sentence, RECORD) or {}
     identity = record.get("id", metadata_or_none(sentence, IMAGE_ID))

@@ -8,12 +8,12 @@ An entity counts as found when its words and its type are both right. Gold tags 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
-
-from flair.data import Sentence
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from flair_espvr.data.bio import EntitySpan, lenient_entities, strict_entities
-from flair_espvr.data.sentences import sentence_entities
+
+if TYPE_CHECKING:
+    from flair.data import Sentence
 
 Reading = Literal["lenient", "strict"]
 
@@ -166,7 +166,7 @@ def score_tags(
 
 
 def score_sentences(
-    sentences: Iterable[Sentence],
+    sentences: "Iterable[Sentence]",
     *,
     gold_label_type: str,
     predicted_label_type: str,
@@ -182,6 +182,8 @@ def score_sentences(
         reading: how invalid gold tags are read.
         edition: the corpus's edition, for instance `corpus.edition`; only named in the result.
     """
+    from flair_espvr.data.sentences import sentence_entities  # which imports Flair; scores that are kept need none
+
     gold, predicted = [], []
     for sentence in sentences:
         gold.append(sentence_entities(sentence, gold_label_type, strict=reading == "strict"))

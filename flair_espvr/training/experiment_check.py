@@ -12,8 +12,9 @@ from flair_espvr.io.packaged import resolve_packaged
 from flair_espvr.io.pretrained import find_model
 from flair_espvr.training.build import build_corpus, require_inputs
 from flair_espvr.training.oddities import warn_about
+from flair_espvr.training.recipes.content import read_content
 from flair_espvr.training.recipes.recipe import Recipe
-from flair_espvr.training.recipes.recipe_file import load_recipe, read_content
+from flair_espvr.training.recipes.recipe_file import load_recipe
 from flair_espvr.training.recipes.sections import (
     CaptionedTransformer,
     EmbeddingsSection,

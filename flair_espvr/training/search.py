@@ -11,8 +11,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from flair_espvr.training.recipes.content import read_content
+from flair_espvr.training.recipes.mistakes import validate
 from flair_espvr.training.recipes.recipe import Recipe
-from flair_espvr.training.recipes.recipe_file import load_recipe, read_content, validate
+from flair_espvr.training.recipes.recipe_file import load_recipe
 from flair_espvr.training.recipes.sections import Section
 from flair_espvr.training.runs.run import run
 from flair_espvr.training.runs.run_folder import RunFolder

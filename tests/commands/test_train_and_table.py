@@ -168,6 +168,13 @@ def test_a_table_is_filled_read_and_shared(
     assert main(["table", str(path), "--out", str(out), "--compare", "text", "caption"]) == 1
     assert "'caption' is none of captions, text" in capsys.readouterr().err
 
+    # What is there is shown without waiting for torch or Flair.
+    call = f"code = main(['table', {str(path)!r}, '--out', {str(out)!r}, '--no-run'])"
+    heavy = "sys.modules.keys() & {'flair', 'torch', 'transformers', 'sklearn'}"
+    program = f"import sys; from flair_espvr.commands.main import main; {call}; sys.exit(str((code, {heavy})))"
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (process.stdout, process.stderr.strip()) == (printed, "(0, set())")
+
 
 @pytest.mark.parametrize(
     ("posts", "message"),

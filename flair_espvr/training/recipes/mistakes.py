@@ -3,11 +3,36 @@
 import difflib
 import typing
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+
+from flair_espvr.errors import ConfigurationError
+
+Checked = TypeVar("Checked", bound=BaseModel)
 
 _TYPE = "type"
+
+
+def validate(kind: type[Checked], content: Any, *, source: str) -> Checked:
+    """`content` as a `kind`.
+
+    Args:
+        kind: a model of sections.
+        content: plain values.
+        source: what the content is called in the error, usually its file.
+
+    Raises:
+        ConfigurationError: it does not fit; the message lists every mistake with its dotted path.
+    """
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        # A list is also called too short where its items are wrong; those are reported already.
+        details = [detail for detail in error.errors() if detail["type"] != "too_short" or not detail["input"]]
+        mistakes = [describe(kind, detail) for detail in details]
+        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        raise ConfigurationError("\n  ".join([f"{source}: {count}:", *mistakes])) from None
 
 
 def describe(kind: type[BaseModel], detail: Any) -> str:

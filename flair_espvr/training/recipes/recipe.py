@@ -1,10 +1,9 @@
 """A recipe: one experiment, checked as a whole before anything is loaded."""
 
 import functools
-import hashlib
-import json
 import operator
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, Field, create_model, model_validator
@@ -12,44 +11,14 @@ from pydantic import BaseModel, Field, create_model, model_validator
 from flair_espvr.models import DEFAULT_MODEL
 from flair_espvr.models.registry import list_models, model_class
 from flair_espvr.nn.config import ModelConfig
+from flair_espvr.training.recipes.experiment import DEFAULT_SEEDS, NOT_OF_THE_EXPERIMENT, Experiment, digest
 from flair_espvr.training.recipes.sections import (
     CorpusSection,
     EmbeddingsSection,
     Regions,
-    Section,
     SequenceTagger,
     TrainingSection,
 )
-
-_DEFAULT_TYPES = {
-    "corpus": "columns",
-    "embeddings": "captioned_transformer",
-    "model": DEFAULT_MODEL,
-    "training": "fine_tune",
-}
-"""What a section is where it does not say its `type`."""
-
-
-class Experiment(Section):
-    """Sections that each have a usual kind, so that `type` may be left out."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _default_types(cls, content: Any) -> Any:
-        if not isinstance(content, dict):
-            return content
-        typed = {
-            name: {"type": default, **content[name]}
-            for name, default in _DEFAULT_TYPES.items()
-            if isinstance(content.get(name), dict)
-        }
-        return {**content, **typed}
-
-
-class CorpusOnly(Experiment):
-    """The corpus of a recipe, where nothing is trained."""
-
-    corpus: CorpusSection
 
 
 class Recipe(Experiment):
@@ -59,12 +28,14 @@ class Recipe(Experiment):
         model: The config of a registered model, or Flair's `SequenceTagger`, each with its `type`; see `recipe_class`.
     """
 
+    default_types: ClassVar[Mapping[str, str]] = {**Experiment.default_types, "model": DEFAULT_MODEL}
+
     corpus: CorpusSection
     embeddings: EmbeddingsSection
     regions: Regions | None = None
     model: BaseModel
     training: TrainingSection
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (1, 2, 3)
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = DEFAULT_SEEDS
 
     @model_validator(mode="after")
     def _images_are_wanted_and_given(self) -> "Recipe":
@@ -89,13 +60,16 @@ class Recipe(Experiment):
         """Return the recipe with every default and with absolute paths, as a file that reads back the same."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
-    def digest(self) -> str:
-        """Eight hexadecimal digits that stand for the experiment, whatever its seeds and where it keeps its states.
+    def given(self) -> dict[str, Any]:
+        """Return what decides the outcome and is no default, as plain values: not the seeds, nor where states are kept.
 
         Defaults do not count, so that a setting which later versions add does not make another experiment of it.
         """
-        elsewhere: Any = {"seeds": True, "training": {"resume": True}, "regions": {"store": True}}
-        return digest(self.model_dump(mode="json", exclude=elsewhere, exclude_defaults=True))
+        return self.model_dump(mode="json", exclude=dict(NOT_OF_THE_EXPERIMENT), exclude_defaults=True)
+
+    def digest(self) -> str:
+        """Eight hexadecimal digits that stand for the experiment, which is what was `given`."""
+        return digest(self.given())
 
 
 def recipe_class() -> type[Recipe]:
@@ -112,8 +86,3 @@ def _recipe_class(models: tuple[Any, ...], names: tuple[str, ...]) -> type[Recip
     union = functools.reduce(operator.or_, (*sections.values(), SequenceTagger))
     section: Any = (Annotated[union, Field(discriminator="type")], sections[DEFAULT_MODEL]())
     return create_model("Recipe", __base__=Recipe, model=section)
-
-
-def digest(content: Any) -> str:
-    """Eight hexadecimal digits that stand for plain values."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]

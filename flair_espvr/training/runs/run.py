@@ -67,6 +67,7 @@ def _make(recipe: Recipe, seed: int, folder: RunFolder, description: str) -> Non
         if writes:
             notes = {"seed": seed, **environment(corpus)}
             write_text(folder.recipe, recipe.to_yaml())
+            write_text(folder.given, json.dumps(recipe.given(), indent=1, ensure_ascii=False))
             write_text(folder.environment, json.dumps(notes, indent=1, ensure_ascii=False))
         flair.set_seed(seed)
         regions = None if recipe.regions is None else build_regions(_with_store(recipe.regions, folder))

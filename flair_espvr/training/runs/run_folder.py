@@ -5,16 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flair_espvr.errors import ConfigurationError, EspvrError
-from flair_espvr.evaluation.evaluate import Evaluation
 from flair_espvr.evaluation.grounding import GroundingScores, PlaceScores, PresenceScores
 from flair_espvr.evaluation.predictions_file import write_predictions
 from flair_espvr.evaluation.scores import Score, Scores
 from flair_espvr.io.atomic import write_text
 from flair_espvr.io.locks import LockedError, ProcessLock
-from flair_espvr.training.recipes.recipe import Recipe
+
+if TYPE_CHECKING:
+    from flair_espvr.evaluation.evaluate import Evaluation
+    from flair_espvr.training.recipes.recipe import Recipe
 
 TEST = "test"
 """Name of the evaluation on the recipe's own test posts."""
@@ -33,7 +35,7 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def of(cls, runs: Path, name: str, recipe: Recipe, seed: int) -> "RunFolder":
+    def of(cls, runs: Path, name: str, recipe: "Recipe", seed: int) -> "RunFolder":
         """Where the run of a recipe of this name belongs, under the folder of all runs."""
         return cls(runs / f"{name}-{recipe.digest()}" / f"seed-{seed}")
 
@@ -46,6 +48,11 @@ class RunFolder:
     def recipe(self) -> Path:
         """The resolved recipe."""
         return self.path / "recipe.yaml"
+
+    @property
+    def given(self) -> Path:
+        """What the recipe says beside defaults, see `Recipe.given`."""
+        return self.path / "given.json"
 
     @property
     def environment(self) -> Path:
@@ -104,7 +111,7 @@ class RunFolder:
         """Whether this evaluation was made, and written whole."""
         return self.scores(evaluation).is_file()
 
-    def write_evaluation(self, result: Evaluation, evaluation: str = TEST, **notes: Any) -> None:
+    def write_evaluation(self, result: "Evaluation", evaluation: str = TEST, **notes: Any) -> None:
         """Keep predictions and scores; the scores come last, and say that all is there.
 
         Args:

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from flair_espvr.training.recipes.recipe_file import read_content, validate
+from flair_espvr.training.recipes.content import read_content
+from flair_espvr.training.recipes.mistakes import validate
 from flair_espvr.training.recipes.sections import Section
 
 OVERALL = ("P", "R", "F1")

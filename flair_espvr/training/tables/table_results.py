@@ -15,10 +15,10 @@ from flair_espvr.evaluation.significance import (
     paired_bootstrap,
     post_counts,
 )
+from flair_espvr.training.tables.cell_runs import CellRun
 from flair_espvr.training.tables.comparison import Comparison
 from flair_espvr.training.tables.layout import Column, Row, Table
 from flair_espvr.training.tables.table_file import NOT_TYPES, OVERALL, GroundingColumn, TableFile
-from flair_espvr.training.tables.table_runs import CellRun
 
 _GROUNDING: Mapping[GroundingColumn, Callable[[GroundingScores], float | None]] = {
     "EEG": lambda scores: scores.eeg.f1,

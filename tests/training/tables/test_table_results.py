@@ -10,11 +10,11 @@ from flair_espvr.evaluation.grounding import GoldEntity, GroundedEntity, score_g
 from flair_espvr.evaluation.scores import Score, Scores
 from flair_espvr.training.recipes.recipe_file import load_recipe
 from flair_espvr.training.runs.run_folder import RunFolder
+from flair_espvr.training.tables.cell_runs import CellRun
 from flair_espvr.training.tables.layout import MISSING
 from flair_espvr.training.tables.markdown import to_markdown
 from flair_espvr.training.tables.table_file import Cell, TableFile, TableRow
 from flair_espvr.training.tables.table_results import results_table
-from flair_espvr.training.tables.table_runs import CellRun
 
 TYPES = {"TOTAL": Score(4, 4, 3), "PER": Score(2, 1, 0), "DATE": Score(0, 2, 0)}
 
@@ -28,7 +28,7 @@ def finished(folder: Path, recipe_path: Path, row: str, *seeds: dict[str, Score]
         run_folder.path.mkdir(parents=True)
         scores = Scores(types, 4, "lenient")
         run_folder.write_evaluation(Evaluation([], [], scores, scores))
-        runs.append(CellRun(row, "here", recipe, seed, run_folder, None, trusted=False))
+        runs.append(CellRun(row, "here", seed, run_folder))
     return runs
 
 
