@@ -65,7 +65,12 @@ class Recipe(Experiment):
 
         Defaults do not count, so that a setting which later versions add does not make another experiment of it.
         """
-        return self.model_dump(mode="json", exclude=dict(NOT_OF_THE_EXPERIMENT), exclude_defaults=True)
+        content = self.model_dump(mode="json", exclude=dict(NOT_OF_THE_EXPERIMENT), exclude_defaults=True)
+        for name, default in self.default_types.items():
+            kind = getattr(self, name).type
+            if kind != default:  # which is no default here, although it is one of the section of that kind
+                content[name] = {**content[name], "type": kind}
+        return content
 
     def digest(self) -> str:
         """Eight hexadecimal digits that stand for the experiment, which is what was `given`."""

@@ -148,6 +148,21 @@ def test_the_digest_is_of_what_decides_the_outcome(
     assert (load_recipe(path, changes).digest() == base.digest()) == (epochs == 2)
 
 
+@pytest.mark.parametrize(
+    "alternatives",
+    [
+        [["model.type=umt", "regions={model: resnet50}"], ["model.type=maf", "regions={model: resnet50}"]],
+        [["corpus={folder: posts}"], ["corpus={folder: posts, type: posts}"]],
+        [["training={learning_rate: 0.1}"], ["training={learning_rate: 0.1, type: train}"]],
+    ],
+    ids=["model", "corpus", "training"],
+)
+def test_another_kind_of_section_is_another_experiment(tmp_path: Path, alternatives: list[list[str]]) -> None:
+    path = write(tmp_path, GOOD)
+    one, other = (load_recipe(path, changes).digest() for changes in alternatives)
+    assert one != other
+
+
 def test_corpora_by_name_recipe_folder_and_file(tmp_path: Path) -> None:
     posts = tmp_path / "posts"
     posts.mkdir()
