@@ -95,3 +95,9 @@ def quiet_flair() -> None:
         handler.setLevel(logging.WARNING)
     # Flair 0.15.1's trainer makes its gradient scaler and autocast by names that torch has renamed.
     warnings.filterwarnings("ignore", r".torch\.cuda\.amp\.", FutureWarning)
+    logging.getLogger("transformers.tokenization_utils_base").addFilter(_is_no_false_alarm)
+
+
+def _is_no_false_alarm(record: logging.LogRecord) -> bool:
+    """Whether a record is other than what transformers 4.57.3 to 4.57.6 say of any folder with a large vocabulary."""
+    return "with an incorrect regex pattern" not in record.getMessage()
