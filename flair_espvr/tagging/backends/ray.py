@@ -16,6 +16,7 @@ from flair_espvr.errors import ClusterError, ConfigurationError, EspvrError
 from flair_espvr.tagging.block_tagger import BlockTagger, TaggingJob
 from flair_espvr.tagging.blocks import Block
 from flair_espvr.tagging.shards import Totals
+from flair_espvr.tagging.sources import count_posts
 
 if TYPE_CHECKING:
     from ray import ObjectRef
@@ -101,14 +102,15 @@ def tag_on_cluster(
             for block in blocks:
                 names.append(block.name)
                 if shards.shard(block.name).exists():
-                    bar.update(block.posts)
+                    bar.n, bar.initial = bar.n + block.posts, bar.initial + block.posts  # it counts for no rate
                 else:
                     yield block
 
         def new_worker() -> "ActorHandle[Any]":
             return ray.remote(BlockTagger).options(num_cpus=1, num_gpus=gpus_per_worker).remote(job)
 
-        with tqdm(desc="Tagging", unit="post", dynamic_ncols=True, disable=not progress) as bar:
+        total = count_posts(job.inputs) if progress else None
+        with tqdm(desc="Tagging", total=total, unit="post", dynamic_ncols=True, disable=not progress) as bar:
             for block in _on_workers(ray, new_worker, to_do(), workers or _room(ray, gpus_per_worker)):
                 bar.update(block.posts)
         return shards.finish(names, settings)

@@ -5,22 +5,24 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tqdm import tqdm
 
 from flair_espvr import ESPVRTagger
 from flair_espvr.commands import predict
 from flair_espvr.errors import ClusterError, ConfigurationError
+from flair_espvr.tagging.backends import ray as backend
 from flair_espvr.tagging.backends.ray import _on_workers, on_cluster, tag_on_cluster
 from flair_espvr.tagging.block_tagger import WINDOWS, TaggingJob
 from flair_espvr.tagging.blocks import Block, Piece
 from flair_espvr.tagging.raw_posts import Place
-from flair_espvr.tagging.shards import Totals
+from flair_espvr.tagging.shards import Shards, Totals
 
 
 @pytest.fixture
@@ -95,6 +97,26 @@ def test_the_same_as_one_process_with_a_worker_killed_on_the_way(ray: Any, job: 
     again = tag_on_cluster(job, workers=2, progress=False)
     assert (again.posts, again.entities, len(again.bad_posts)) == (totals.posts, totals.entities, 1)
     assert sorted((job.out / "shards").iterdir()) == shards
+
+
+def test_the_bar_knows_how_many_posts_there_are_and_what_was_done_before(
+    job: TaggingJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars: list[Any] = []
+
+    def bar(**options: Any) -> Any:
+        bars.append(tqdm(**options))
+        return bars[-1]
+
+    monkeypatch.setattr(backend, "tqdm", bar)
+    monkeypatch.setattr(backend, "cluster", lambda *_, **__: nullcontext(SimpleNamespace()))
+    monkeypatch.setattr(backend, "_on_workers", lambda ray, new, blocks, workers: blocks)
+    monkeypatch.setattr(Shards, "finish", lambda *_: Totals())
+    first = next(iter(job.blocks()))
+    job.shards.begin(job.settings()).release()
+    job.shards.shard(first.name).touch()
+    tag_on_cluster(job, workers=1)
+    assert (bars[0].total, bars[0].n, bars[0].initial) == (601, 601, first.posts)
 
 
 def test_what_the_command_asks_for(
