@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from bs4 import BeautifulSoup
 from PIL import Image
 
 from flair_espvr.commands.main import main
+from flair_espvr.commands.options import warn_without_images
 
 BOX = [0.0, 0.0, 0.5, 1.0]
 
@@ -82,6 +84,15 @@ def test_whatever_is_known_of_pictures_is_read(option: str, tmp_path: Path, caps
     known.write_text('{"image_id": "1", "captions": 7}\n')
     assert main(["evaluate", str(gold), "--predictions", str(gold), f"--{option}", str(known)]) == 1
     assert f"{known}, line 1: expected" in capsys.readouterr().err
+
+
+def test_a_model_that_reads_pictures_and_is_given_none_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    reads, reads_none = (SimpleNamespace(region_embeddings=regions, prefetch=list) for regions in (object(), None))
+    for tagger, any_image in ((reads, True), (reads_none, False), (object(), False)):
+        warn_without_images(tagger, any_image)
+    assert capsys.readouterr().err == ""
+    warn_without_images(reads, any_image=False)
+    assert "the model reads pictures, and no post has one" in capsys.readouterr().err
 
 
 def test_predictions_of_other_posts_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
