@@ -218,7 +218,7 @@ def _completed(post: Post, pictures: ImageFolder, known: Mapping[str, Mapping[st
     assert post.image_id is not None
     image = post.image if isinstance(post.image, str) and os.path.isfile(post.image) else pictures.find(post.image_id)
     texts = {key: values[post.image_id] for key, values in known.items() if post.image_id in values}
-    return replace(post, image=image and str(image), contexts={**texts, **post.contexts})
+    return replace(post, image=None if image is None else str(image), contexts={**texts, **post.contexts})
 
 
 def _row(post: Post) -> dict[str, Any]:

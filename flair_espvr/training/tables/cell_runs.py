@@ -70,14 +70,18 @@ def finished_runs(table: TableFile, runs: Path) -> tuple[list[CellRun], int] | N
             if not isinstance(content, dict):
                 return None
             evaluation = evaluation_of(None if cell.corpus is None else _corpus(cell.corpus))
-            for seed in table.seeds or content.get("seeds", DEFAULT_SEEDS):
+            seeds = table.seeds or content.get("seeds", DEFAULT_SEEDS)
+            if not isinstance(seeds, list | tuple):
+                return None
+            for seed in seeds:
                 done = [folder for folder in _folders(runs, cell.recipe.stem, seed) if folder.is_done()]
-                its = [folder for folder in done if _is_run_of(content, folder)]
-                if done and not its:
+                folder = next((folder for folder in done if _is_run_of(content, folder)), None)
+                if folder is not None and folder.is_done(evaluation):
+                    found.append(CellRun(row.title, group, seed, folder, evaluation))
+                elif folder is None and done:
                     return None
-                one = [CellRun(row.title, group, seed, folder, evaluation) for folder in its]
-                found += [cell_run for cell_run in one if cell_run.is_done]
-                missing += not any(cell_run.is_done for cell_run in one)
+                else:
+                    missing += 1
     return found, missing
 
 

@@ -80,3 +80,7 @@ def test_a_recipe_that_says_less_is_not_theirs(recipe_path: Path, tmp_path: Path
     assert finished_runs(table_of(recipe_path, seeds=(1,)), tmp_path / "runs") is None
     folder.given.unlink()  # as runs of earlier versions
     assert finished_runs(table_of(recipe_path, seeds=(1,)), tmp_path / "runs") is None
+    recipe_path.write_text(
+        yaml.safe_dump({**content, "seeds": 1}), encoding="utf-8"
+    )  # an error where recipes are built
+    assert finished_runs(table_of(recipe_path), tmp_path / "runs") is None
