@@ -88,11 +88,13 @@ class StoredTagger(Classifier[Sentence]):
     def _class_of(cls, state: dict[str, Any], source: str) -> type[Self]:
         """Return the class that a state is of, which has to be this one or, for an abstract class, a model below it."""
         name = state.get("__cls__", cls.__name__)
+        if not isinstance(name, str):
+            raise UnsafeModelError(f"{source}: is damaged: its class has no name")
         if not inspect.isabstract(cls):
             if name != cls.__name__:
-                raise UnsafeModelError(f"{source}: holds a {name}, not a {cls.__name__}; load it with that class")
+                raise UnsafeModelError(f"{source}: holds a {name!r:.60}, not a {cls.__name__}; load it with that class")
             return cls
-        kind = model_of_class(str(name))
+        kind = model_of_class(name)
         if kind is None or not issubclass(kind, cls):
             raise UnsafeModelError(
                 f"{source}: holds a {name!r:.60}, which no installed package registers as a model; install the package "

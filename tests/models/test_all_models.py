@@ -116,7 +116,7 @@ def test_every_way_of_saving_and_loading_gives_the_same_tagger(
         assert loaded.config == trained.config
         assert found(loaded, posts) == expected
     for other in set(list_models()) - {name}:
-        with pytest.raises(UnsafeModelError, match=f"holds a {kind.__name__}, not a {model_class(other).__name__}"):
+        with pytest.raises(UnsafeModelError, match=f"holds a '{kind.__name__}', not a {model_class(other).__name__}"):
             model_class(other).load(tmp_path / "model.pt")
 
 

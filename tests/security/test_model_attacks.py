@@ -266,6 +266,26 @@ def test_parameters_of_embeddings_out_of_bounds(
         ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
 
 
+def test_a_class_that_no_message_can_name(refused: Any) -> None:
+    nested: list[Any] = []
+    for _ in range(100_000):
+        nested = [nested]
+    with refused(MODEL, "a list of 100,000 lists in lists as its class", UnsafeModelError, "no name"):
+        ESPVRTagger.load({"format": "flair-espvr model", "format_version": 1, "__cls__": nested})
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting", "value"),
+    [("albert", "num_hidden_layers", 10**9), ("longformer", "attention_window", [10**9])],
+)
+def test_encoders_that_would_fill_the_memory_at_the_first_post(
+    state: dict[str, Any], tmp_path: Path, refused: Any, kind: str, setting: str, value: Any
+) -> None:
+    state["embeddings"]["config_state_dict"] = {"model_type": kind, setting: value}
+    with refused(MODEL, f"encoder of the type {kind} with `{setting}` = `{value}`", UnsafeModelError, "at most"):
+        ESPVRTagger.load(saved(state, tmp_path / "evil.pt"))
+
+
 def with_tokenizer(state: dict[str, Any], *, settings: Any = None, tokenizer: Any = None) -> None:
     """Changes values in the two files of a state's tokenizer."""
     with zipfile.ZipFile(io.BytesIO(state["embeddings"]["tokenizer_data"]["bytes"])) as files:

@@ -29,6 +29,7 @@ _OURS = {
     "pretrained_cfg": "use checkpoint",
     "pretrained_cfg_overlay": "use checkpoint",
     "checkpoint_path": "use checkpoint",
+    "cache_dir": "a model file would say where to write; set HF_HUB_CACHE",
     "features_only": "use stages",
     "scriptable": "backbones are not scripted",
 }

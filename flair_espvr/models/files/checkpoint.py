@@ -82,9 +82,11 @@ def check_format(state: Any, source: str | Path) -> None:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise UnsafeModelError(f"{source}: not a model of flair-espvr; load other Flair models with their own class")
     version = state.get("format_version")
-    if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
+    if type(version) is not int or version < 1:  # what it is instead may be too deep or too long for a message
+        raise UnsafeModelError(f"{source}: is damaged: its format has no number")
+    if version > FORMAT_VERSION:
         raise UnsafeModelError(
-            f"{source}: format {version!r}, but this flair-espvr reads formats up to {FORMAT_VERSION}: install a newer "
+            f"{source}: format {version}, but this flair-espvr reads formats up to {FORMAT_VERSION}: install a newer "
             "one"
         )
 

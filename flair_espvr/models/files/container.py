@@ -6,6 +6,7 @@ interpreted here, over the few operations that plain data and tensors need: noth
 
 import pickletools
 import struct
+import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,10 +44,13 @@ _GLOBALS = {
 """All that a pickle may name: dicts, bytes, tensors and their types."""
 
 _VALUES = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-_LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE"}
+_LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE"}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 _CHUNK = 1 << 20
+
+_MOST_REPEATED = 64 * 1024 * 1024
+"""Bytes of the values that a pickle mentions again, each counted as often as it is mentioned."""
 
 
 class ContainerError(Exception):
@@ -130,6 +134,7 @@ class _Interpreter:
         self._memo: dict[int, Any] = {}
         self._marks: list[list[Any]] = []
         self._stack: list[Any] = []
+        self._repeatable = _MOST_REPEATED
         self.value: Any = None
         try:
             for operation, argument, _ in pickletools.genops(bytes(records["data.pkl"])):
@@ -187,12 +192,14 @@ class _Interpreter:
     def _remembered(self, place: int) -> Any:
         """Return a value that is mentioned again.
 
-        What holds others is held once, or 60 lists could unfold to 2^60 values.
+        What holds others is held once, or 60 lists could unfold to 2^60 values; long texts and tuples not often, or a
+        million mentions could be written out in a message, or copied.
         """
         value = self._memo[place]
         items = value if isinstance(value, tuple) else (value,)
-        if any(isinstance(item, dict | list | tuple) for item in items):
-            raise ContainerError("a value in it that holds others is held twice, so that it unfolds to more")
+        self._repeatable -= sum(map(sys.getsizeof, (value, *items)))
+        if self._repeatable < 0 or any(isinstance(item, dict | list | tuple) for item in items):
+            raise ContainerError("a value in it that holds others or is long is held again, so that it unfolds to more")
         return value
 
     def _made(self, kind: Any, arguments: Any) -> Any:

@@ -56,9 +56,11 @@ a second model, fetch a kernel, have no fast tokenizer, or fill tables in Python
 _COMMON_SETTINGS = {"model_type", "_name_or_path", "attn_implementation", "output_hidden_states"}
 """What is read of any encoder's config besides the parameters of its type."""
 
-_REPLACED_BY_WEIGHTS = {"self", "kwargs", "sinusoidal_pos_embds"}
-"""Parameters that only say how weights begin, in a Python loop over as many as the file says; and no parameters."""
+_NOT_READ = {"self", "kwargs", "sinusoidal_pos_embds", "reference_compile"}
+"""No parameters; and those that say how weights begin, in a Python loop, or that start a compiler."""
 
+_MOST = {"num_hidden_layers": 1_000, "attention_window": 8_192}
+"""Bounds of numbers that weights do not bound: ALBERT's layers share theirs, Longformer pads posts to whole windows."""
 
 _LONGEST_PADDING = 8_192
 """Wordpieces to which every post may be padded; the context of ModernBERT."""
@@ -169,8 +171,22 @@ def _encoder_settings(settings: Any) -> dict[str, Any]:
             f"the model file asks for attention by {settings['attn_implementation']!r:.60}, which may mean a kernel to "
             "fetch; nothing was run"
         )
-    known = _COMMON_SETTINGS | set(inspect.signature(CONFIG_MAPPING[kind].__init__).parameters)
-    return {key: value for key, value in settings.items() if key in known - _REPLACED_BY_WEIGHTS}
+    known = _COMMON_SETTINGS | set(inspect.signature(CONFIG_MAPPING[kind].__init__).parameters) - _NOT_READ
+    known_settings = {key: value for key, value in settings.items() if key in known}
+    _require_bounded(known_settings)
+    return known_settings
+
+
+def _require_bounded(settings: dict[str, Any]) -> None:
+    """Make sure that an encoder's numbers make it take no more memory than its weights explain.
+
+    Raises:
+        ConfigurationError: they do not.
+    """
+    for key in _MOST.keys() & settings.keys():
+        numbers = settings[key] if isinstance(settings[key], list | tuple) else [settings[key]]
+        if max(numbers) > _MOST[key]:
+            raise ConfigurationError(f"an encoder with {key}={max(numbers)}: expected at most {_MOST[key]:,}")
 
 
 def _require_usable(encoder: TransformerEmbeddings) -> None:
@@ -179,6 +195,7 @@ def _require_usable(encoder: TransformerEmbeddings) -> None:
     Raises:
         ConfigurationError: it is not.
     """
+    _require_bounded(encoder.model.config.to_dict())
     tokenizer, layers = encoder.tokenizer, encoder.model.config.num_hidden_layers + 1
     if not tokenizer.is_fast:
         raise ConfigurationError(

@@ -140,6 +140,7 @@ def test_the_paper_s_backbone_has_the_paper_s_shape():
         ("vit_tiny_patch16_224", {"image_size": 70, "model_arguments": {"depth": 1}}, "multiple of 16"),
         ("resnet18", {"model_arguments": {"img_size": 64}}, "use image_size"),
         ("resnet18", {"model_arguments": {"pretrained_cfg": {}}}, "use checkpoint"),
+        ("resnet18", {"model_arguments": {"cache_dir": "/home/you"}}, "where to write"),
         ("resnet18", {"model_arguments": {"act_layer": torch.nn.ReLU}}, "plain values"),
         ("resnet18", {"model_arguments": {"nonsense": 1}}, "cannot build resnet18"),
     ],

@@ -147,6 +147,28 @@ def test_tuples_in_tuples_as_a_name_are_refused_before_they_are_hashed(good: Pat
         read_checkpoint(replaced(good, nested))
 
 
+LONG_TEXT = b"X" + struct.pack("<I", 1_000_000) + b"x" * 1_000_000
+LONG_TUPLE = b"(" + b"N" * 100_000 + b"t"
+
+
+@pytest.mark.parametrize("value", [LONG_TEXT, LONG_TUPLE], ids=["text", "tuple"])
+def test_long_values_that_are_mentioned_again_and_again_are_refused(good: Path, value: bytes) -> None:
+    pickled = b"\x80\x02](" + value + b"q\0" + b"h\0" * 100_000 + b"e."  # 10^11 bytes where it is written out
+    with pytest.raises(UnsafeModelError, match="unfolds to more"):
+        read_checkpoint(replaced(good, pickled))
+
+
+MARKED = b"\x80\x02}(X\6\0\0\0formatX\x11\0\0\0flair-espvr modelX\x0e\0\0\0format_version"
+NESTED = b"]" * 100_000 + b"a" * 99_999
+LONG_NUMBER = b"\x8b" + struct.pack("<I", 20_000) + b"\x7f" * 20_000
+
+
+@pytest.mark.parametrize("version", [NESTED, LONG_NUMBER], ids=["nested", "long"])
+def test_a_format_that_no_message_can_name_is_refused(good: Path, version: bytes) -> None:
+    with pytest.raises(UnsafeModelError):
+        read_checkpoint(replaced(good, MARKED + version + b"u."))
+
+
 def test_a_tensor_larger_than_its_bytes_is_refused(good: Path) -> None:
     torch.save({"format": "flair-espvr model", "format_version": 1, "x": torch.zeros(1).expand(10**6, 10**6)}, good)
     with pytest.raises(UnsafeModelError, match="larger than its bytes"):
