@@ -8,10 +8,10 @@ import glob
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import BinaryIO
 
 
@@ -33,15 +33,15 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
             yield file
         return
     path = place_of(path)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    temporary, mode = _beside(path), mode_of(path, otherwise=0o666)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         put_in_place(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -66,17 +66,17 @@ def put_in_place(temporary: str | Path, path: Path) -> None:
     if path.exists():
         with suppress(OSError):  # only root may give files away
             os.chown(temporary, path.stat().st_uid, path.stat().st_gid)
-    os.chmod(temporary, mode_of(path, otherwise=0o666))
+        os.chmod(temporary, mode_of(path, otherwise=0o666))
     os.replace(temporary, path)
 
 
 def mode_of(path: Path, *, otherwise: int) -> int:
-    """Return the permissions of what is there, else `otherwise` without what the process's umask takes.
+    """Return the permissions of what is there, else `otherwise`, from which the system takes the process's umask.
 
     A file's set-user and set-group bits, which writing to it would clear too, are no permissions.
     """
     if not path.exists():
-        return otherwise & ~_umask()
+        return otherwise
     mode = stat.S_IMODE(path.stat().st_mode)
     return mode if path.is_dir() else mode & 0o777
 
@@ -97,13 +97,15 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path).resolve()
     _recover(path)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    temporary = _beside(path)
+    temporary.mkdir(mode=0o700 if path.exists() else 0o777)
     try:
         yield temporary
         for file in temporary.rglob("*"):
             _sync(file)
         _sync(temporary)
-        temporary.chmod(mode_of(path, otherwise=0o777))
+        if path.exists():
+            temporary.chmod(mode_of(path, otherwise=0o777))
         _exchange(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -142,8 +144,6 @@ def _recover(path: Path) -> None:
             old.rename(path)
 
 
-def _umask() -> int:
-    """Return the process's umask, which only setting it tells; `mkstemp` makes private what should not be."""
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
+def _beside(path: Path) -> Path:
+    """Return a name for what is to take the place of `path`; nothing has it yet."""
+    return path.with_name(f".{path.name}.{token_hex(4)}.part")

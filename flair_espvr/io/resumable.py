@@ -23,6 +23,7 @@ from flair_espvr.io.locks import LockedError, ProcessLock
 
 _BYTES = "bytes"
 _HASH = "hash"
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # Windows has no such flag
 
 
 class ResumableFile:
@@ -39,7 +40,7 @@ class ResumableFile:
     Raises:
         ConfigurationError: the part that is there was written with other settings or is being written by another
             process, or `path` is a folder or a device.
-        OSError: the files cannot be opened for writing.
+        OSError: the files cannot be opened for writing, or somebody has put a link in place of one.
     """
 
     def __init__(self, path: str | Path, settings: Mapping[str, Any]) -> None:
@@ -50,9 +51,8 @@ class ResumableFile:
         self.journal = self.path.with_name(self.path.name + ".part.journal")
         with ExitStack() as files:
             files.enter_context(_lock(self.part))  # before a file is opened: until then another process may rename it
-            self._part = files.enter_context(open(self.part, "a+b", buffering=0))
-            os.chmod(self.part, mode_of(self.path, otherwise=0o666) | stat.S_IWUSR)  # a later run adds to it
-            self._journal = files.enter_context(open(self.journal, "a+b", buffering=0))
+            self._part = files.enter_context(_opened(self.part, like=self.path))
+            self._journal = files.enter_context(_opened(self.journal, like=self.path))
             self._digest = blake2b(digest_size=16)
             self.notes = self._recover(json.loads(json.dumps(settings)))
             self._files = files.pop_all()
@@ -133,6 +133,15 @@ def _lock(part: Path) -> ProcessLock:
         return ProcessLock(part.with_name(part.name + ".lock"))
     except LockedError:
         raise ConfigurationError(f"{part}: another process is writing this file") from None
+
+
+def _opened(path: Path, *, like: Path) -> FileIO:
+    """Open one of our files with the permissions of `like`, if that is there; a link in its place is not followed."""
+    mode = mode_of(like, otherwise=0o666) | stat.S_IWUSR  # a later run adds to it
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _NO_LINK, mode)
+    if like.exists():
+        os.chmod(path, mode)
+    return FileIO(descriptor, "a+b")
 
 
 def _read_journal(file: FileIO) -> tuple[dict[str, Any], list[tuple[dict[str, Any], int]]]:

@@ -68,6 +68,12 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new(tmp_path: Path, write: A
         assert len(set(found)) == 1
 
 
+def umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
 def test_what_is_no_regular_file_is_written_through(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -108,12 +114,24 @@ def test_the_mode_of_what_was_there_is_kept(tmp_path: Path, mode: int) -> None:
     file, folder = tmp_path / "file", tmp_path / "folder"
     write_file(file, b"a")
     write_folder(folder, b"a")
-    assert file.stat().st_mode & 0o777 == 0o666 & ~files._umask()
+    assert (file.stat().st_mode & 0o777, folder.stat().st_mode & 0o777) == (0o666 & ~umask(), 0o777 & ~umask())
     file.chmod(mode)
     folder.chmod(mode | 0o100)
     write_file(file, b"b")
     write_folder(folder, b"b")
     assert (file.stat().st_mode & 0o777, folder.stat().st_mode & 0o777) == (mode, mode | 0o100)
+
+
+def test_what_was_private_is_so_while_it_is_written_and_no_thread_s_files_get_another_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.touch(0o600)
+    folder.mkdir(0o700)
+    monkeypatch.delattr(os, "umask")  # which is the whole process's, and to be told has to be set
+    with files.atomic_write(file), files.atomic_folder(folder):
+        parts = [path.stat().st_mode & 0o777 for path in sorted(tmp_path.glob(".*.part"))]
+    assert parts == [0o600, 0o700]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
@@ -163,7 +181,7 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     write_folder(tmp_path / "result", b"a")
     assert sorted(path.name for path in (tmp_path / "result").iterdir()) == [str(part) for part in range(PARTS)]
     assert [path.name for path in tmp_path.iterdir()] == ["result"]
-    assert (tmp_path / "result").stat().st_mode & 0o777 == 0o777 & ~files._umask()
+    assert (tmp_path / "result").stat().st_mode & 0o777 == 0o777 & ~umask()
 
 
 def test_what_a_kill_between_the_renames_left_is_taken_back_or_removed(tmp_path: Path) -> None:

@@ -190,6 +190,16 @@ def test_a_link_is_followed_and_modes_are_kept(tmp_path: Path, mode: int) -> Non
     assert target.stat().st_mode & 0o777 == mode
 
 
+@pytest.mark.parametrize("suffix", [".part", ".part.journal", ".part.lock"])
+def test_a_link_that_somebody_put_in_place_of_our_own_files_is_not_followed(tmp_path: Path, suffix: str) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    (tmp_path / f"result{suffix}").symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic links"):
+        write(tmp_path / "result")
+    assert victim.read_bytes() == b"mine"
+
+
 def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
     for path in (tmp_path, Path(os.devnull)):
         with pytest.raises(ConfigurationError, match="no regular file"):
