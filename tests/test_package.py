@@ -23,6 +23,12 @@ def test_the_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixt
     assert flair_espvr.__version__ == version("flair-espvr")
 
 
+def test_an_error_gives_the_terminal_no_orders(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["check", str(tmp_path / "\x1b]0;owned\x07")]) == 1
+    assert "\x1b" not in (shown := capsys.readouterr().err)
+    assert r"\x1b]0;owned\x07" in shown
+
+
 def test_every_public_name_is_there() -> None:
     assert set(flair_espvr.__all__) <= set(dir(flair_espvr))
     for name in flair_espvr.__all__:

@@ -39,9 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except Exception as error:
         from flair_espvr.errors import EspvrError
+        from flair_espvr.io.printable import printable
 
         if isinstance(error, EspvrError | OSError):
-            print(f"flair-espvr {parsed.command}: {error}", file=sys.stderr)
+            message = "\n".join(map(printable, str(error).split("\n")))
+            print(f"flair-espvr {parsed.command}: {message}", file=sys.stderr)
             return 1
         raise
 

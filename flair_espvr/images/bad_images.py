@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from flair_espvr.io.printable import printable
 from flair_espvr.io.recent import Recent
 from flair_espvr.io.spooled import SpooledLines
 
@@ -75,7 +76,7 @@ class BadImages:
         commonest = sorted(self._kinds.items(), key=lambda item: -item[1].count)
         for key, kind in commonest[:_SHOWN_REASONS]:
             more = ", ..." if kind.count > _EXAMPLES else ""
-            examples = ", ".join(map(_printable, kind.examples)) + more
+            examples = ", ".join(map(printable, kind.examples)) + more
             reason = next(iter(kind.reasons)) if len(kind.reasons) == 1 else key or "various reasons"
             yield f"{kind.count:,} bad: {reason} ({examples})"
         if others := sum(kind.count for _, kind in commonest[_SHOWN_REASONS:]):
@@ -85,8 +86,3 @@ class BadImages:
     def all_named(self) -> bool:
         """Whether the summary names every image."""
         return len(self) <= _EXAMPLES
-
-
-def _printable(name: str) -> str:
-    """Return a file's name, quoted where control characters or bytes that are no text would reach a terminal."""
-    return name if name.isprintable() else ascii(name)

@@ -27,6 +27,7 @@ from flair_espvr.images.loading import ImageSource, content_key, describe_source
 from flair_espvr.images.store.header import RegionHeader
 from flair_espvr.images.store.read_ahead import in_background
 from flair_espvr.images.store.region_store import RegionStore
+from flair_espvr.io.printable import printable
 from flair_espvr.io.recent import Recent
 from flair_espvr.io.thread_lock import ThreadLock
 from flair_espvr.nn.features import ImageFeatures
@@ -375,7 +376,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
             raise BadImageError(image, reason)
         sentence.add_metadata(IMAGE_ERROR, reason)
         if self._named.put(image, True):
-            log.warning("Ignoring unreadable image: %s: %s", image, reason)
+            log.warning("Ignoring unreadable image: %s: %s", printable(image), reason)
 
     def _built_backbone(self) -> Backbone:
         with _building.held():
