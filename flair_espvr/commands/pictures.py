@@ -68,12 +68,13 @@ def report_pictures(
     return FOUND_BAD if failures else 0
 
 
-def find_pictures(source: Path, images: Path | None) -> tuple[dict[str, Path], dict[str, str]]:
+def find_pictures(source: Path, images: Path | None, *, copies: bool = False) -> tuple[dict[str, Path], dict[str, str]]:
     """Picture files by image id, and the reason for each id that has none.
 
     Args:
         source: a folder of pictures, a folder of posts, or a file of posts.
         images: where the pictures of posts are that name none; None for what a folder of posts brings along.
+        copies: of a folder of pictures take all, by their paths, where several have one name in different folders.
 
     Raises:
         ConfigurationError: there are no pictures, or no posts.
@@ -81,9 +82,9 @@ def find_pictures(source: Path, images: Path | None) -> tuple[dict[str, Path], d
     """
     from flair_espvr.errors import ConfigurationError
 
-    pictures, failures = pictures_of_posts(source, images) or ({}, {})
+    pictures, failures = _pictures_of_posts(source, images) or ({}, {})
     if not pictures and images is None and source.is_dir():
-        pictures, failures = _images_in(source)
+        pictures, failures = _images_in(source, copies=copies)
     if not pictures:
         raise ConfigurationError(
             f"{images or source}: no pictures {'of these posts' if images else 'there, nor in the folders below'}. "
@@ -92,7 +93,7 @@ def find_pictures(source: Path, images: Path | None) -> tuple[dict[str, Path], d
     return pictures, failures
 
 
-def pictures_of_posts(source: Path, images: Path | None) -> tuple[dict[str, Path], dict[str, str]] | None:
+def _pictures_of_posts(source: Path, images: Path | None) -> tuple[dict[str, Path], dict[str, str]] | None:
     """Return what `find_pictures` gives for posts; None for a folder without posts.
 
     A post's picture is the one that it names or, where it names none or one that is not there, the one of its image id.
@@ -129,14 +130,15 @@ def pictures_of_posts(source: Path, images: Path | None) -> tuple[dict[str, Path
     return pictures, failures
 
 
-def _images_in(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
+def _images_in(folder: Path, *, copies: bool) -> tuple[dict[str, Path], dict[str, str]]:
     from flair_espvr.images.folder import find_images
 
     pictures: dict[str, Path] = {}
     failures: dict[str, str] = {}
     for path in find_images(folder):
-        if path.stem in pictures:
+        image_id = str(path) if copies else path.stem
+        if image_id in pictures:
             failures[str(path)] = "another picture has this image id, and was taken"
         else:
-            pictures[path.stem] = path
+            pictures[image_id] = path
     return pictures, failures

@@ -10,7 +10,7 @@ from flair_espvr.commands import FOUND_BAD
 from flair_espvr.commands.bad_images import add_bad_list_argument, report_bad_images
 from flair_espvr.commands.cluster import add_cluster
 from flair_espvr.commands.device import chosen_device
-from flair_espvr.commands.pictures import pictures_of_posts
+from flair_espvr.commands.pictures import find_pictures
 
 if TYPE_CHECKING:
     import torch
@@ -121,18 +121,11 @@ def _extract(arguments: argparse.Namespace) -> int:
 
     from flair_espvr.embeddings.image.extraction import ExtractionJob
     from flair_espvr.embeddings.image.regions import DEFAULT_BACKBONE
-    from flair_espvr.images.folder import find_images
 
     device = chosen_device(arguments.device) if arguments.ray is None else _device_there(arguments)
-    of_posts, missing = pictures_of_posts(source, arguments.images) or ({}, {})
-    pictures = list(of_posts.values())
-    if not pictures and source.is_dir() and arguments.images is None:
-        pictures, missing = find_images(source), {}
-    if not pictures:
-        of_which = "of these posts" if arguments.images else "there, nor in the folders below"
-        raise ConfigurationError(f"{arguments.images or source}: no pictures {of_which}")
+    pictures, missing = find_pictures(source, arguments.images, copies=True)
     job = ExtractionJob(
-        pictures,
+        list(pictures.values()),
         arguments.store,
         arguments.backbone or DEFAULT_BACKBONE,
         device,
