@@ -6,6 +6,7 @@ Hooks that Flair calls by name have to stay where they are overridden: `_get_sta
 """
 
 import inspect
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -34,6 +35,13 @@ def hide_progress_bars() -> None:
         return tqdm(*arguments, **{**options, "disable": True})
 
     Tqdm.tqdm = staticmethod(hidden)
+
+
+def keep_off_terminal() -> None:
+    """Keep Flair's log lines and bars off the terminal of this process; files of a run still get the lines."""
+    hide_progress_bars()
+    for handler in logging.getLogger("flair").handlers:
+        handler.setLevel(logging.WARNING)
 
 
 def remove_metadata(sentence: Sentence, key: str) -> None:

@@ -1,7 +1,6 @@
 """What several commands share: options, and how loud Flair is."""
 
 import argparse
-import logging
 import sys
 import warnings
 from pathlib import Path
@@ -88,11 +87,9 @@ def add_runs_folder(parser: argparse.ArgumentParser) -> None:
 
 def quiet_flair() -> None:
     """Keep Flair's log lines and bars off the terminal, where ours say enough; files of a run still get the lines."""
-    from flair_espvr.flair_compat import hide_progress_bars  # Flair sets its handlers up when it is imported
+    from flair_espvr.flair_compat import keep_off_terminal  # Flair sets its handlers up when it is imported
 
-    hide_progress_bars()
-    for handler in logging.getLogger("flair").handlers:
-        handler.setLevel(logging.WARNING)
+    keep_off_terminal()
     # Flair 0.15.1's trainer makes its gradient scaler and autocast by names that torch has renamed.
     warnings.filterwarnings("ignore", r".torch\.cuda\.amp\.", FutureWarning)
     logging.getLogger("transformers.tokenization_utils_base").addFilter(_is_no_false_alarm)

@@ -1,17 +1,16 @@
 """One process a GPU, through Flair's own launcher, which knows neither machines without GPUs nor errors."""
 
-import logging
 import re
 from collections.abc import Callable
 from typing import Any
 
-import flair
 import torch
 from flair.distributed_utils import launch_distributed
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from flair_espvr import errors
 from flair_espvr.errors import ConfigurationError, EspvrError
+from flair_espvr.flair_compat import keep_off_terminal
 
 _OURS = re.compile(r"^flair_espvr\.errors\.(\w+): (.*)", re.MULTILINE | re.DOTALL)
 """The end of the traceback of an error of ours."""
@@ -69,7 +68,6 @@ def share_of_batch(mini_batch_size: int) -> int:
 
 
 def _quietly(work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    """Without log lines on the terminal, where there is a progress bar."""
-    for handler in logging.getLogger(flair.logger.name).handlers:
-        handler.setLevel(logging.WARNING)
+    """Without Flair's lines and bars on the terminal, where there is a bar of ours."""
+    keep_off_terminal()
     work(*arguments)

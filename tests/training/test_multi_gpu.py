@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from flair.file_utils import Tqdm
 from flair.trainers import trainer
 from safetensors.torch import save_file
 from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from flair_espvr import ImageRegionEmbeddings, list_models
@@ -123,6 +125,16 @@ def test_an_error_of_a_process_is_that_of_the_training(monkeypatch: pytest.Monke
     monkeypatch.setattr(multi_gpu, "launch_distributed", launch("ValueError: something else"))
     with pytest.raises(ProcessRaisedException):
         multi_gpu.on_all_gpus(print)
+
+
+def test_the_processes_show_no_bar_of_flair_s(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Tqdm, "tqdm", staticmethod(tqdm))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(multi_gpu, "launch_distributed", lambda work, *given: work(*given))
+    multi_gpu.on_all_gpus(lambda: list(Tqdm.tqdm([1])))
+    assert capsys.readouterr().err == ""
 
 
 def test_a_batch_that_cannot_be_shared(monkeypatch: pytest.MonkeyPatch) -> None:
