@@ -41,7 +41,7 @@ _TRANSFORMER_PARAMETERS = {
 """What Flair writes of a transformer. Any other parameter would go on to transformers, which may take it for an order
 to fetch code (`trust_remote_code`) or to wrap the model (`peft_config`)."""
 
-_ATTENTION = {None, "eager", "sdpa"}
+_ATTENTION = (None, "eager", "sdpa")
 """How attention may be computed: by torch itself. A hub name is code to fetch; so is `flash_attention_2` where the
 package `kernels` is installed and `flash_attn` is not."""
 
@@ -84,19 +84,10 @@ def savable(embeddings: Embeddings[Any]) -> None:
                 "your own with flair.embeddings.base.register_embeddings"
             )
         if isinstance(part, TransformerEmbeddings):
-            kind = part.model.config.model_type
-            if kind not in _ENCODERS:
-                raise ConfigurationError(
-                    f"an encoder of the type {kind!r} cannot be loaded from a model file; use one of "
-                    f"{', '.join(sorted(_ENCODERS))}"
-                )
+            config = part.model.config
+            attention = getattr(config, "_attn_implementation", None)
+            _require_supported({**config.to_dict(), "attn_implementation": attention})
             _require_usable(part)
-            attention = getattr(part.model.config, "_attn_implementation", None)
-            if attention not in _ATTENTION:
-                raise ConfigurationError(
-                    f"attn_implementation={attention!r}: a model file that asks for it could not be loaded without "
-                    "running fetched code; use 'sdpa', torch's own fused attention, or 'eager'"
-                )
 
 
 def rebuild(params: dict[str, Any]) -> Embeddings[Any]:
@@ -107,7 +98,7 @@ def rebuild(params: dict[str, Any]) -> Embeddings[Any]:
 
     Raises:
         UnsafeModelError: the parameters name a class that is not allowed, or ask it to load code.
-        ConfigurationError: an encoder is built that could not be used within bounds.
+        ConfigurationError: an encoder is not supported, or could not be used within bounds.
     """
     embeddings = load_embeddings(_checked(params))
     for part in _parts(embeddings):
@@ -158,35 +149,37 @@ def _encoder_settings(settings: Any) -> dict[str, Any]:
     """Of an encoder's config, the parameters of its type alone: transformers obeys many more, and renames some.
 
     Raises:
-        UnsafeModelError: the type is not one of `_ENCODERS`, or attention is to be computed by other code than torch's.
+        ConfigurationError: see `_require_supported`.
     """
-    kind = settings.get("model_type", "bert") if isinstance(settings, dict) else None
-    if not isinstance(kind, str) or kind not in _ENCODERS:
-        raise UnsafeModelError(
-            f"the model file asks for an encoder of the type {kind!r:.60}, which is not loaded from files; supported "
-            f"are {', '.join(sorted(_ENCODERS))}"
-        )
-    if settings.get("attn_implementation") not in ("eager", "sdpa", None):
-        raise UnsafeModelError(
-            f"the model file asks for attention by {settings['attn_implementation']!r:.60}, which may mean a kernel to "
-            "fetch; nothing was run"
-        )
+    kind = _require_supported(settings)
     known = _COMMON_SETTINGS | set(inspect.signature(CONFIG_MAPPING[kind].__init__).parameters) - _NOT_READ
-    known_settings = {key: value for key, value in settings.items() if key in known}
-    _require_bounded(known_settings)
-    return known_settings
+    return {key: value for key, value in settings.items() if key in known}
 
 
-def _require_bounded(settings: dict[str, Any]) -> None:
-    """Make sure that an encoder's numbers make it take no more memory than its weights explain.
+def _require_supported(settings: dict[str, Any]) -> str:
+    """Return an encoder's type, if a model file may ask for an encoder of such a config.
 
     Raises:
-        ConfigurationError: they do not.
+        ConfigurationError: the type is not one of `_ENCODERS`, attention is to be computed by other code than torch's,
+            or a number makes it take more memory than its weights explain.
     """
+    kind = settings.get("model_type", "bert")
+    if not isinstance(kind, str) or kind not in _ENCODERS:
+        raise ConfigurationError(
+            f"an encoder of the type {kind!r:.60} cannot be loaded from a model file; use one of "
+            f"{', '.join(sorted(_ENCODERS))}"
+        )
+    attention = settings.get("attn_implementation")
+    if attention not in _ATTENTION:
+        raise ConfigurationError(
+            f"attn_implementation={attention!r:.60}: a model file that asks for it could not be loaded without "
+            "running fetched code; use 'sdpa', torch's own fused attention, or 'eager'"
+        )
     for key in _MOST.keys() & settings.keys():
         numbers = settings[key] if isinstance(settings[key], list | tuple) else [settings[key]]
         if max(numbers) > _MOST[key]:
             raise ConfigurationError(f"an encoder with {key}={max(numbers)}: expected at most {_MOST[key]:,}")
+    return kind
 
 
 def _require_usable(encoder: TransformerEmbeddings) -> None:
@@ -195,7 +188,6 @@ def _require_usable(encoder: TransformerEmbeddings) -> None:
     Raises:
         ConfigurationError: it is not.
     """
-    _require_bounded(encoder.model.config.to_dict())
     tokenizer, layers = encoder.tokenizer, encoder.model.config.num_hidden_layers + 1
     if not tokenizer.is_fast:
         raise ConfigurationError(
