@@ -1,6 +1,7 @@
 """What several commands share: options, and how loud Flair is."""
 
 import argparse
+import logging
 import sys
 import warnings
 from pathlib import Path
