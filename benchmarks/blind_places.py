@@ -83,7 +83,7 @@ def best_rectangle(entity: GoldEntity, side: int) -> Region | None:
         )
         if rectangle[0] < rectangle[2] and rectangle[1] < rectangle[3]
     ]
-    regions = [Region(*rectangle) for rectangle in rectangles]
+    regions = [Region(left, top, right, bottom) for left, top, right, bottom in rectangles]
     return max(regions, key=lambda place: max(map(place.iou, entity.regions)), default=None)
 
 

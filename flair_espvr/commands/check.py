@@ -51,15 +51,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _pictures(images: Path | None, posts: Path) -> "Callable[[Post], bool]":
-    """Tells whether a post's picture is there: the one that it names or, without a name, the one of its id."""
+    """Tells whether a post's pictures are there: those that it names or, without a name, the one of its id."""
     from flair_espvr.data.post_folder import image_folder
     from flair_espvr.images.folder import ImageFolder
 
     folder = ImageFolder(images or image_folder(posts))
 
     def is_there(post: "Post") -> bool:
-        if isinstance(post.image, str):
-            return Path(post.image).is_file()
+        if post.images:
+            return all(isinstance(image, str) and Path(image).is_file() for image in post.images)
         return post.image_id is not None and folder.find(post.image_id) is not None
 
     return is_there

@@ -82,6 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if done.lost_captions:
         print(f"{done.lost_captions} captions were left behind: keep them in a captions file")
+    if done.lost_pictures:
+        print(f"{done.lost_pictures} pictures were left behind: of several, columns have the first of a post")
     return 0
 
 

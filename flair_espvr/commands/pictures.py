@@ -4,9 +4,15 @@ import argparse
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flair_espvr.commands import FOUND_BAD
 from flair_espvr.commands.bad_images import add_bad_list_argument, report_bad_images
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flair_espvr.data.post import Picture, Post
 
 
 def forms(command: str, out: str) -> str:
@@ -96,7 +102,8 @@ def find_pictures(source: Path, images: Path | None, *, copies: bool = False) ->
 def _pictures_of_posts(source: Path, images: Path | None) -> tuple[dict[str, Path], dict[str, str]] | None:
     """Return what `find_pictures` gives for posts; None for a folder without posts.
 
-    A post's picture is the one that it names or, where it names none or one that is not there, the one of its image id.
+    A post's pictures are those that it names; in place of one that is not there, and for a post that names none, it is
+    the one of the image id.
 
     Raises:
         ConfigurationError: a folder of pictures is named for a folder without posts, or is not there.
@@ -117,17 +124,25 @@ def _pictures_of_posts(source: Path, images: Path | None) -> tuple[dict[str, Pat
     folder = ImageFolder(images or image_folder(files[0].parent))
     pictures: dict[str, Path] = {}
     failures: dict[str, str] = {}
-    for post in (post for file in files for post in read_any(file)):
-        if not post.image_id or post.image_id in pictures:
+    posts = (post for file in files for post in read_any(file))
+    for of, image_id, image in (wanted for post in posts for wanted in _wanted(post)):
+        if image_id in pictures:
             continue
-        named = Path(post.image) if isinstance(post.image, str) and os.path.isfile(post.image) else None
-        found = named or folder.find(post.image_id)
+        named = Path(image) if isinstance(image, str) and os.path.isfile(image) else None
+        found = named or folder.find(image_id)
         if found is not None:
-            pictures[post.image_id] = found
-            failures.pop(post.image_id, None)
-        elif post.image is not None or post.record is None:
-            failures[post.image_id] = f"no such picture in {folder.folder}"
+            pictures[image_id] = found
+            failures.pop(image_id, None)
+        elif image is not None or of.record is None:
+            failures[image_id] = f"no such picture in {folder.folder}"
     return pictures, failures
+
+
+def _wanted(post: "Post") -> "Iterator[tuple[Post, str, Picture | None]]":
+    """Yield a post with the image id of each of its pictures, and what it names there."""
+    for image_id, image in zip(post.picture_ids, post.images or (None,), strict=True):
+        if image_id:
+            yield post, image_id, image
 
 
 def _images_in(folder: Path, *, copies: bool) -> tuple[dict[str, Path], dict[str, str]]:

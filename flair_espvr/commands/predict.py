@@ -87,7 +87,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_tagger(parser)
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="files or folders of posts, or -; see the forms")
     parser.add_argument("--text", help="a single post, in place of INPUT")
-    parser.add_argument("--image", metavar="FILE", help="the picture of --text")
+    parser.add_argument(
+        "--image", metavar="FILE", action="append", help="the picture of --text; once more for each further one"
+    )
     parser.add_argument("--caption", help="what describes the picture of --text")
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="pictures, by image id")
     parser.add_argument(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from flair_espvr.data.bio import invalid_positions, lenient_entities
 from flair_espvr.data.encoder_fit import MANY, EncoderFit, EncoderTokenizer, sum_of
+from flair_espvr.data.formats.records import record_images
 from flair_espvr.data.post import Post
 
 SHOWN_EXAMPLES = 5
@@ -38,7 +39,7 @@ class HygieneReport:
         types: entities by type and split, in order of frequency.
         longest: words of the longest post, and its place.
         fit: what the encoder makes of all posts; None where none was named.
-        missing_pictures: posts whose picture is not there, though they name one or others of their ids have one.
+        missing_pictures: posts one of whose pictures is not there, though they name it or others of their ids have one.
         unseen_types: types that the first split does not have, of which nothing can be learned there.
         long_posts: posts that are longer than the encoder reads.
         shared_image_ids: the same image id in several splits.
@@ -209,7 +210,7 @@ class _Seen:
 
 def _has_name(post: Post) -> bool:
     """Whether its image id is more than its number in its file."""
-    return post.record is None or bool(post.record.get("image") or "id" in post.record)
+    return post.record is None or bool(record_images(post.record) or "id" in post.record)
 
 
 def _comparable(words: Iterable[str]) -> tuple[str, ...]:

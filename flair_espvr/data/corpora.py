@@ -10,12 +10,22 @@ from flair.data import Corpus, Sentence
 from flair.datasets import FlairDatapointDataset
 
 from flair_espvr.data.formats.columns import read_posts
-from flair_espvr.data.formats.contexts import read_contexts
+from flair_espvr.data.formats.contexts import contexts_of, read_contexts
 from flair_espvr.data.formats.detect import CORPUS_FILES, JSONL_FILES
 from flair_espvr.data.formats.entity_regions import REGION_FILE, add_regions, read_entity_regions
 from flair_espvr.data.formats.jsonl_sentences import read_jsonl_sentences
-from flair_espvr.data.metadata import CAPTION, IMAGE, IMAGE_ID, INVALID_TAG, KNOWLEDGE, OBJECTS, OCR, TAGS
-from flair_espvr.data.post import Context
+from flair_espvr.data.metadata import (
+    CAPTION,
+    IMAGE,
+    IMAGE_ID,
+    INVALID_TAG,
+    KNOWLEDGE,
+    OBJECTS,
+    OCR,
+    TAGS,
+    sentence_images,
+)
+from flair_espvr.data.post import Context, picture_ids
 from flair_espvr.data.post_folder import context_files, image_folder
 from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import ConfigurationError, MissingFilesError
@@ -216,9 +226,9 @@ def _read_split(
         image_id = sentence.get_metadata(IMAGE_ID)
         if not sentence.has_metadata(IMAGE) and images is not None and (path := images.find(image_id)):
             sentence.add_metadata(IMAGE, str(path))
-        for key, known in contexts.items():
-            if not sentence.has_metadata(key) and image_id in known:
-                sentence.add_metadata(key, known[image_id])
+        for key, context in contexts_of(contexts, picture_ids(image_id, sentence_images(sentence))).items():
+            if not sentence.has_metadata(key):
+                sentence.add_metadata(key, context)
         kept.append(sentence)
     labels = [label for sentence in kept for label in sentence.get_labels(label_type)]
     return kept, SplitSummary(

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flair_espvr.data.region import Box, checked_box
+from flair_espvr.data.region import Box, checked_box, is_image_index
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PictureObject:
     """One object in a picture, as an object detector or a person names it.
 
@@ -16,6 +16,7 @@ class PictureObject:
         score: the detector's confidence, 0..1.
         box: `(left, top, right, bottom)` in fractions of the picture's width and height; it has an area.
         attributes: what else is said of it ("red", "wooden").
+        image: which of the post's pictures it is in, from 0.
 
     Raises:
         ValueError: one of these is not as described; the message says what was expected.
@@ -25,6 +26,7 @@ class PictureObject:
     score: float
     box: Box
     attributes: tuple[str, ...] = ()
+    image: int = 0
 
     def __post_init__(self) -> None:
         for name in (self.label, *self.attributes):
@@ -33,6 +35,13 @@ class PictureObject:
         if not isinstance(self.score, int | float) or not 0 <= self.score <= 1:  # NaN is in no range
             raise ValueError(f"a score should be a number in 0..1, not {self.score!r}")
         object.__setattr__(self, "box", checked_box(self.box))
+        if not is_image_index(self.image):
+            raise ValueError(f"an object's picture should be a whole number from 0 on, not {self.image!r}")
+
+    def __repr__(self) -> str:
+        """Return the fields, without the picture where it is the first."""
+        names = ["label", "score", "box", "attributes", *(["image"] if self.image else [])]
+        return f"PictureObject({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
     def __str__(self) -> str:
         """Return the attributes and the label, as a text says them.
@@ -54,14 +63,17 @@ def object_from_json(plain: Any) -> PictureObject:
             attributes = plain.get("attributes") or []
             if not isinstance(attributes, list):
                 raise ValueError(f"'attributes' should be a list of texts, not {attributes!r}")
-            return PictureObject(label, score, box, tuple(attributes))
+            image = plain.get("image")
+            return PictureObject(label, score, box, tuple(attributes), 0 if image is None else image)
         case _:
             raise ValueError("an object should have a 'label', a 'score' and a 'box'")
 
 
 def object_to_json(found: PictureObject) -> Mapping[str, Any]:
     """Return an object as JSON values: `{"label": ..., "score": ..., "box": [left, top, right, bottom], ...}`."""
-    named = {"attributes": list(found.attributes)} if found.attributes else {}
+    named: dict[str, Any] = {"attributes": list(found.attributes)} if found.attributes else {}
+    if found.image:
+        named["image"] = found.image
     return {"label": found.label, "score": found.score, "box": list(found.box), **named}
 
 

@@ -1,7 +1,7 @@
 """One post, wherever it was read: words or a text, with tags or without, and what belongs to it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,8 +11,11 @@ from flair_espvr.data.picture_object import PictureObject, object_to_json
 from flair_espvr.errors import PostFormatError
 from flair_espvr.images.loading import content_key
 
-Context: TypeAlias = str | list[PictureObject]
-"""A text about a post or its picture, or the objects in the picture."""
+Context: TypeAlias = str | list[str] | list[PictureObject]
+"""A text about a post or its picture, or several, or the objects in the picture."""
+
+Picture: TypeAlias = str | bytes
+"""Where a picture should be, or the bytes of its file, which may turn out not to be one."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,7 @@ class Post:
         line: the line number, from 1, at which it begins; 0 where it is from no file.
         record: it as a JSON object (see `flair_espvr.data.formats.jsonl`), which its sentence keeps; `None` for a post
             that is to be known by its words alone.
-        image: where its picture should be, or the bytes of its file, which may turn out not to be one; `None` for no
-            picture.
+        image: its picture, or several, in their order; `None` for none.
         contexts: what else is known about it, by metadata key, of `CONTEXTS`.
         source: where it was read, for messages.
         spaces: whether there are spaces between its words, where it has no text of its own.
@@ -38,17 +40,46 @@ class Post:
     tags: tuple[str, ...] | None = None
     line: int = 0
     record: dict[str, Any] | None = None
-    image: str | bytes | None = None
+    image: Picture | tuple[Picture, ...] | None = None
     contexts: Mapping[str, Context] = field(default_factory=dict)
     source: str | Path = field(default="", compare=False)
     spaces: bool = True
 
+    @property
+    def images(self) -> tuple[Picture, ...]:
+        """Its pictures, in their order."""
+        if self.image is None:
+            return ()
+        return self.image if isinstance(self.image, tuple) else (self.image,)
+
+    @property
+    def picture_ids(self) -> list[str | None]:
+        """The image id of each of its pictures, one at least: its own, and the names of the files of the others."""
+        return picture_ids(self.image_id, self.images)
+
     def fingerprint(self) -> bytes:
         """Bytes that tell whether a post is the same as one before: its content, and where its picture is."""
         others = dict(self.contexts)
-        image = content_key(self.image).hex() if isinstance(self.image, bytes) else self.image
+        named = [content_key(image).hex() if isinstance(image, bytes) else image for image in self.images]
+        image = named if len(named) > 1 else next(iter(named), None)
         values = [self.record, self.image_id, image, others.pop(CAPTION, None)]
         return json.dumps([*values, others] if others else values, default=object_to_json).encode() + b"\n"
+
+
+def one_or_several(images: Sequence[Picture]) -> Picture | tuple[Picture, ...] | None:
+    """Return pictures as `Post.image` has them."""
+    return tuple(images) if len(images) > 1 else next(iter(images), None)
+
+
+def picture_ids(image_id: str | None, images: Sequence[Any]) -> list[str | None]:
+    """Return the image id of each of a post's pictures: the post's own for the first, else the name of its file.
+
+    Args:
+        image_id: the post's.
+        images: its pictures; what is not a path has no name.
+    """
+    others = [Path(image).stem if isinstance(image, str | Path) else None for image in images[1:]]
+    return [image_id, *others]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from flair.data import Sentence
 from flair_espvr.data.bio import EntitySpan, bio_tags, invalid_positions, lenient_entities
 from flair_espvr.data.formats.record_sentences import record_sentence
 from flair_espvr.data.formats.records import RecordError
-from flair_espvr.data.metadata import IMAGE, IMAGE_ID, INVALID_TAG, metadata_or_none
+from flair_espvr.data.metadata import IMAGE, IMAGE_ID, INVALID_TAG, metadata_or_none, sentence_images
 from flair_espvr.data.post import Post
 from flair_espvr.images.loading import PathBelow
 from flair_espvr.io.lines import format_error
@@ -38,7 +38,8 @@ def post_sentence(post: Post, *, label_type: str = "ner", label_name_map: Mappin
             raise format_error(post.source, post.line, json.dumps(post.record), f"a post as JSON ({reason})") from None
     if not post.spaces and "text" not in (post.record or {}):
         _join(sentence)
-    for key, value in {IMAGE_ID: post.image_id, IMAGE: post.image, **post.contexts}.items():
+    image = list(post.image) if isinstance(post.image, tuple) else post.image
+    for key, value in {IMAGE_ID: post.image_id, IMAGE: image, **post.contexts}.items():
         if value is not None:
             sentence.add_metadata(key, value)
     return sentence
@@ -71,9 +72,12 @@ def bound_images(sentences: Iterable[Sentence], folder: Path, *, found_in: Path 
         found_in: A folder of pictures whose own files are left as they are.
     """
     for sentence in sentences:
-        image = metadata_or_none(sentence, IMAGE)
-        if isinstance(image, str | Path) and (found_in is None or Path(image).parent != found_in):
-            sentence.add_metadata(IMAGE, PathBelow(str(image), folder))
+        images = sentence_images(sentence)
+        for place, image in enumerate(images):
+            if isinstance(image, str | Path) and (found_in is None or Path(image).parent != found_in):
+                images[place] = PathBelow(str(image), folder)
+        if images:
+            sentence.add_metadata(IMAGE, images if len(images) > 1 else images[0])
 
 
 def sentence_post(sentence: Sentence, *, label_type: str = "ner") -> Post:

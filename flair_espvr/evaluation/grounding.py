@@ -291,7 +291,9 @@ def _places(found: Sequence[tuple[GoldEntity, GroundedEntity]]) -> PlaceScores:
     return PlaceScores(
         entities=len(shown),
         pointing=fmean(
-            answer is not None and any(region.holds(*answer.middle) for region in regions) for regions, answer in shown
+            answer is not None
+            and any(region.image == answer.image and region.holds(*answer.middle) for region in regions)
+            for regions, answer in shown
         ),
         above_half=fmean(overlap > THRESHOLD for overlap in overlaps),
         mean_iou=fmean(overlaps),

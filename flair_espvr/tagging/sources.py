@@ -8,11 +8,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, overload
 
-from flair_espvr.data.formats.contexts import read_contexts
+from flair_espvr.data.formats.contexts import contexts_of, read_contexts
 from flair_espvr.data.formats.detect import Format, post_files
 from flair_espvr.data.formats.parquet import SUFFIX, parsed_row, read_rows, row_count
 from flair_espvr.data.metadata import CAPTION
-from flair_espvr.data.post import BadPost, Context, Post
+from flair_espvr.data.post import BadPost, Context, Picture, Post, one_or_several
 from flair_espvr.data.post_folder import context_files, image_folder
 from flair_espvr.errors import PostFormatError
 from flair_espvr.images.folder import ImageFolder
@@ -103,43 +103,43 @@ class PostFile:
             except PostFormatError as error:
                 if not keep_bad:
                     raise
-                yield BadPost.of(error, source=self.path, raw=repr({**row, "image": "..."} if "image" in row else row))
+                hidden: dict[str, Any] = {name: "..." for name in ("image", "images") if name in row}
+                yield BadPost.of(error, source=self.path, raw=repr({**row, **hidden}))
 
     def _completed(self, post: Post) -> Post:
         """Return a post with its picture and contexts from where they are looked up."""
         assert post.image_id is not None
-        known = {key: values[post.image_id] for key, values in self.contexts.items() if post.image_id in values}
-        if isinstance(post.image, bytes):
-            return replace(post, contexts={**known, **post.contexts})
-        picture = _bounded(post.image, self.named_below)
-        if self.images is not None and (picture is None or not os.path.isfile(picture)):
+        known = contexts_of(self.contexts, post.picture_ids)
+        pictures = [_bounded(picture, self.named_below) for picture in post.images]
+        if self.images is not None and not any(map(_is_there, pictures)):
             found = self.images.find(post.image_id)
-            picture = _bounded(str(found), self.found_below) if found is not None else picture
-        return replace(post, image=picture, contexts={**known, **post.contexts})
+            pictures = [_bounded(str(found), self.found_below)] if found is not None else pictures
+        return replace(post, image=one_or_several(pictures), contexts={**known, **post.contexts})
 
 
 def single_post(
     text: str,
     *,
-    image: str | None = None,
+    image: str | Sequence[str] | None = None,
     caption: str | None = None,
     contexts: Mapping[str, Path] | None = None,
     images_below: Path | None = None,
 ) -> Iterator[Post]:
-    """Return a text, its picture's path and its caption as a stream of one post.
+    """Return a text, the paths of its pictures and its caption as a stream of one post.
 
     Args:
         text: what the post says.
-        image: its picture, anywhere by default.
+        image: its picture, or several, anywhere by default.
         caption: what describes the picture.
-        contexts: files of captions, objects and the like by metadata key, in which the picture's name is looked up.
+        contexts: files of captions, objects and the like by metadata key, in which the pictures' names are looked up.
         images_below: the picture is not read outside of this folder.
 
     Raises:
         ConfigurationError: a file of contexts is not there.
         PostFormatError: a file of contexts cannot be read.
     """
-    fields = {"text": text, "image": image, CAPTION: caption}
+    images = [image] if isinstance(image, str) else list(image or ())
+    fields = {"text": text, "image": images if len(images) > 1 else next(iter(images), None), CAPTION: caption}
     line = json.dumps({name: value for name, value in fields.items() if value is not None})
     known = read_contexts(contexts or {})
     (post,) = PostFile(Path("--text"), contexts=known, named_below=images_below).parsed([line.encode()])
@@ -256,5 +256,9 @@ def folder_of(path: Path) -> Path:
     return Path() if path == STDIN else path.parent
 
 
-def _bounded(picture: str | None, below: Path | None) -> str | None:
-    return picture if picture is None or below is None else PathBelow(picture, below)
+def _bounded(picture: Picture, below: Path | None) -> Picture:
+    return picture if isinstance(picture, bytes) or below is None else PathBelow(picture, below)
+
+
+def _is_there(picture: Picture) -> bool:
+    return isinstance(picture, bytes) or os.path.isfile(picture)

@@ -11,7 +11,7 @@ import flair
 from flair.data import Sentence
 from flair.nn import Classifier
 
-from flair_espvr.data.metadata import IMAGE_ERROR, metadata_or_none
+from flair_espvr.data.metadata import image_errors
 from flair_espvr.data.post import BadPost, Post
 from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import ConfigurationError, PostFormatError
@@ -41,8 +41,8 @@ def tag_posts(
         min_score: entities with a lower score, in 0..1, are left out.
 
     Yields:
-        The sentence of each post, in order, with labels under the tagger's own label type. A post whose image could not
-        be read has the reason in its metadata, under `"image_error"`.
+        The sentence of each post, in order, with labels under the tagger's own label type. A post with an image that
+        could not be read has the reason in its metadata, under `"image_error"`.
 
     Raises:
         ConfigurationError: `batch_size` is below 1, or `min_score` is not in 0..1.
@@ -188,12 +188,10 @@ class PostTagging:
         self.images += sum(post.image is not None for post in posts)
         self.entities += sum(len(sentence.get_spans(self.label_type)) for sentence in sentences)
         for post, sentence in zip(posts, sentences, strict=True):
-            reason = metadata_or_none(sentence, IMAGE_ERROR)
-            if reason is None or post.image is None:
-                continue
-            name = describe_source(post.image)
-            if self.bad_images.add(name, reason):
-                self._new_bad_images[name] = reason
+            for place, reason in image_errors(sentence).items() if post.images else ():
+                name = describe_source(post.images[place])
+                if self.bad_images.add(name, reason):
+                    self._new_bad_images[name] = reason
 
 
 def window_size(batch_size: int) -> int:

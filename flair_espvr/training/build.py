@@ -17,7 +17,7 @@ from flair.nn import Classifier
 from tqdm import tqdm
 
 from flair_espvr.data import CAPTION, IMAGE, POSTS, TWITTER_2015, TWITTER_2017, MultimodalCorpus
-from flair_espvr.data.metadata import OBJECTS
+from flair_espvr.data.metadata import OBJECTS, sentence_images
 from flair_espvr.data.object_labels import object_labels
 from flair_espvr.embeddings import CaptionedTransformerEmbeddings, CharacterCNNEmbeddings, ImageRegionEmbeddings
 from flair_espvr.errors import BadImageError, ConfigurationError, MissingFilesError
@@ -210,14 +210,13 @@ def _contexts(section: sections.EmbeddingsSection) -> list[str]:
 def _why_none_is_readable(sentences: Iterable[Sentence]) -> str:
     """Return what is wrong with one of the pictures; empty where one, the first of a sound corpus, can be read."""
     problem = ""
-    for sentence in sentences:
-        if sentence.has_metadata(IMAGE):
-            try:
-                load_image(sentence.get_metadata(IMAGE))
-            except BadImageError as error:
-                problem = problem or str(error)
-            else:
-                return ""
+    for image in (image for sentence in sentences for image in sentence_images(sentence)):
+        try:
+            load_image(image)
+        except BadImageError as error:
+            problem = problem or str(error)
+        else:
+            return ""
     return problem
 
 

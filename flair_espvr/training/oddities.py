@@ -7,8 +7,9 @@ from itertools import islice
 
 from flair.data import Sentence
 
-from flair_espvr.data import IMAGE, MultimodalCorpus
+from flair_espvr.data import MultimodalCorpus
 from flair_espvr.data.encoder_fit import read_tokenizer
+from flair_espvr.data.metadata import sentence_images
 from flair_espvr.data.sentences import sentence_entities
 from flair_espvr.errors import BadImageError, ConfigurationError
 from flair_espvr.images.loading import content_key
@@ -74,13 +75,13 @@ def _same_pictures(posts: Iterable[Sentence]) -> str:
     """Return what to say of pictures most of which are one, as the "no longer available" of a service; else nothing."""
     keys: Counter[bytes] = Counter()
     example: dict[bytes, object] = {}
-    for post in islice((post for post in posts if post.has_metadata(IMAGE)), _PICTURES_LOOKED_AT):
+    for image in islice((image for post in posts for image in sentence_images(post)), _PICTURES_LOOKED_AT):
         try:
-            key = content_key(post.get_metadata(IMAGE))
+            key = content_key(image)
         except BadImageError:
             continue
         keys[key] += 1
-        example.setdefault(key, post.get_metadata(IMAGE))
+        example.setdefault(key, image)
     if keys.total() < _FEWEST_PICTURES:
         return ""
     (key, copies) = keys.most_common(1)[0]

@@ -1,6 +1,6 @@
 """Scores of grounded entities against hand-made cases, and against a slow count of everything on random answers."""
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import pytest
 from flair.data import Sentence
@@ -168,4 +168,5 @@ def test_regions_have_a_middle_and_an_inside():
     assert RIGHT.middle == (0.75, 0.5)
     assert RIGHT.holds(0.5, 1.0)
     assert not RIGHT.holds(0.49, 0.5)
-    assert astuple(RIGHT) == (0.5, 0.0, 1.0, 1.0, 1.0)
+    assert astuple(RIGHT) == (0.5, 0.0, 1.0, 1.0, 1.0, 0)
+    assert RIGHT.iou(replace(RIGHT, image=1)) == 0

@@ -161,7 +161,11 @@ def test_shards_of_parquet_hold_the_rows_of_jsonl(job: TaggingJob, tmp_path: Pat
     assert len(rows) == len(records) == totals.posts == 120
     for row, record in zip(rows, records, strict=True):
         entities = [
-            {**entity, "grounded": entity.get("grounded"), "region": place and {"times_even": None, **place}}
+            {
+                **entity,
+                "grounded": entity.get("grounded"),
+                "region": place and {"times_even": None, "image": None, **place},
+            }
             for entity in record.pop("entities")
             for place in [entity["region"]]
         ]

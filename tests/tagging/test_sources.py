@@ -136,6 +136,29 @@ def test_objects_of_a_post_are_metadata_of_its_sentence():
     assert len({post.fingerprint() for post in (replace(found, record=None), replace(unsaid, record=None))}) == 2
 
 
+def test_contexts_of_several_pictures_are_put_together(images):
+    dog = PictureObject("dog", 0.9, (0, 0, 1, 1))
+    known = {
+        "caption": {"1": "a man", "2": "a hall"},
+        "ocr": {"1": "EXIT", "2": "TAXI"},
+        "tags": {"2": "hall"},
+        "objects": {"1": [], "2": [dog]},
+        "knowledge": {"3": "another post's"},
+    }
+    record = {"text": "Kevin", "image": ["gone/1.png", "b/2.png"]}
+    (post,) = parse(json.dumps(record), contexts=known)
+    assert post.images == (str(Path("folder/gone/1.png")), str(Path("folder/b/2.png")))
+    assert post.contexts == {
+        "caption": ["a man", "a hall"],
+        "ocr": "EXIT TAXI",
+        "tags": "hall",
+        "objects": [replace(dog, image=1)],
+    }
+    (found,) = parse(json.dumps(record), images=images)
+    assert found.image == str(images.find("1"))  # none of those that it names is there
+    assert found.fingerprint() != post.fingerprint()
+
+
 def test_the_fingerprint_of_a_post_without_further_contexts_stays_what_it_was():
     (post,) = parse('{"tokens": ["a"], "caption": "a man"}')
     assert post.fingerprint() == b'[{"tokens": ["a"], "caption": "a man"}, "1", null, "a man"]\n'

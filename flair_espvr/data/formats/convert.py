@@ -19,6 +19,7 @@ from flair_espvr.data.formats.label_studio import write_label_studio_tasks
 from flair_espvr.data.formats.labelled import LabelledPost, labelled_post
 from flair_espvr.data.formats.overlaps import Keep
 from flair_espvr.data.formats.plain_text import text_as_json_lines
+from flair_espvr.data.formats.records import record_images
 from flair_espvr.data.metadata import CAPTION
 from flair_espvr.data.post import Post
 from flair_espvr.errors import ConfigurationError
@@ -38,11 +39,13 @@ class Conversion:
         posts: how many posts were written.
         repaired_tags: invalid `I-` tags whose entity is now an ordinary one; JSONL cannot say them.
         lost_captions: captions left out; column files have no place for them.
+        lost_pictures: pictures left out, of posts with several; column files have one a post.
     """
 
     posts: int = 0
     repaired_tags: int = 0
     lost_captions: int = 0
+    lost_pictures: int = 0
 
 
 def convert_posts(
@@ -149,6 +152,7 @@ def _columns(posts: Iterable[LabelledPost], done: Conversion) -> Iterator[Post]:
     """As columns: tags of columns stay what they are, invalid ones included."""
     for post in posts:
         done.lost_captions += CAPTION in post.post.contexts
+        done.lost_pictures += len(record_images(post.post.record or {})[1:])
         yield post.post if post.post.record is None else post.to_post()
 
 

@@ -4,7 +4,7 @@
     7,Kevin Durant enters Oracle Arena,pictures/7.jpg,a man in a suit,"[{""start"": 0, ""end"": 12, ""type"": ""PER""}]"
 
 Columns have the names of JSONL's fields, or others that are said when the file is read; further ones are kept. An empty
-cell is a field that is missing. Words, entities and objects are JSON.
+cell is a field that is missing. Words, entities and objects are JSON, and so are several pictures or captions.
 """
 
 import csv
@@ -14,11 +14,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from flair_espvr.data.metadata import CONTEXTS, OBJECTS
+from flair_espvr.data.formats.records import record_images
+from flair_espvr.data.metadata import CAPTION, CONTEXTS, OBJECTS
 from flair_espvr.errors import ConfigurationError, PostFormatError
 from flair_espvr.io.lines import format_error
 
 _IN_JSON = ("tokens", OBJECTS, "entities")
+
+_MAYBE_LISTS = ("image", "images", CAPTION)
+"""Fields that are JSON where the cell begins as a list of strings does."""
 
 _FIELDS = ("id", "text", "image", *(key for key in CONTEXTS if key != OBJECTS), *_IN_JSON)
 
@@ -51,9 +55,9 @@ def csv_as_json_lines(path: str | Path, columns: Mapping[str, str] | None = None
         missing = {field for field, index in place.items() if not row[index] and (field != "text" or has_tokens)}
         cells = {field: row[index] for field, index in place.items() if field not in missing}
         try:
-            record = {field: json.loads(cell) if field in _IN_JSON else cell for field, cell in cells.items()}
+            record = {field: json.loads(cell) if _is_json(field, cell) else cell for field, cell in cells.items()}
         except ValueError as error:
-            expected = f"JSON in the cells {', '.join(_IN_JSON)} ({error})"
+            expected = f"JSON in the cells {', '.join(_IN_JSON)}, or of a list ({error})"
             raise format_error(path, number, ",".join(row), expected) from None
         yield number, json.dumps(record)
 
@@ -65,11 +69,20 @@ def write_csv_posts(records: Iterable[Mapping[str, Any]], file: BinaryIO) -> int
     rows.writeheader()
     count = 0
     for record in records:
-        in_json = {field: json.dumps(record[field], ensure_ascii=False) for field in _IN_JSON if record.get(field)}
-        rows.writerow({**record, **in_json})
+        images = record_images(record)
+        cells = {**record, "image": list(images) if len(images) > 1 else next(iter(images), None)}
+        named = {field: cells[field] for field in (*_IN_JSON, *_MAYBE_LISTS) if cells.get(field)}
+        in_json = {
+            field: json.dumps(value, ensure_ascii=False) for field, value in named.items() if not isinstance(value, str)
+        }
+        rows.writerow({**cells, **in_json})
         count += 1
     text.detach()
     return count
+
+
+def _is_json(field: str, cell: str) -> bool:
+    return field in _IN_JSON or (field in _MAYBE_LISTS and cell.startswith('["'))
 
 
 def _rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:

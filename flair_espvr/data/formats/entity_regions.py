@@ -3,7 +3,8 @@
     {"image_id": "7", "start": 0, "end": 2, "regions": [[0.1, 0.2, 0.5, 0.9]]}
 
 `"start"` and `"end"` (exclusive) count words of the post with that image id; `"regions"` is as in JSONL posts: boxes in
-fractions of the picture, `[]` where it does not show the entity, `null` where nobody has looked.
+fractions of the picture, `[]` where it does not show the entity, `null` where nobody has looked, and `{"image": 1,
+"box": [...]}` on another picture than the first.
 """
 
 import json
@@ -15,7 +16,7 @@ from flair.data import Sentence
 
 from flair_espvr.data.formats.captions import json_records
 from flair_espvr.data.formats.records import RecordError, gold_regions
-from flair_espvr.data.metadata import IMAGE_ID, REGIONS
+from flair_espvr.data.metadata import IMAGE_ID, REGIONS, sentence_images
 from flair_espvr.data.region import Region
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.io.lines import format_error
@@ -61,7 +62,8 @@ def add_regions(sentences: Iterable[Sentence], known: EntityRegions, *, label_ty
         path: The file that they are from, for messages.
 
     Raises:
-        ConfigurationError: An entity of the file is none of any post with its image id.
+        ConfigurationError: An entity of the file is none of any post with its image id, or on a picture that the post
+            does not have.
     """
     named: set[str] = set()
     found: set[tuple[str, tuple[int, int]]] = set()
@@ -72,6 +74,11 @@ def add_regions(sentences: Iterable[Sentence], known: EntityRegions, *, label_ty
         for span in sentence.get_spans(label_type):
             words, label = (span[0].idx - 1, span[-1].idx), span.get_label(label_type)
             if words in of_post:
+                count = len(sentence_images(sentence))
+                if count and (last := max((region.image for region in of_post[words]), default=0)) >= count:
+                    raise ConfigurationError(
+                        f"{path}: post {image_id!r} has regions on picture {last}, counted from 0, of {count}"
+                    )
                 found.add((image_id, words))
                 span.set_label(label_type, label.value, label.score, **{REGIONS: of_post[words], **label.metadata})
     for image_id in sorted(named):

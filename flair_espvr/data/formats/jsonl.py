@@ -10,6 +10,10 @@ but `"text"` or `"tokens"` may be missing. `"image"` is relative to the file's f
 
 A gold entity may say where the picture shows it: `"regions": [[left, top, right, bottom], ...]` in fractions of the
 picture, `[]` where the picture does not show it, nothing or `null` where nobody has looked.
+
+A post may have several pictures: `"image": ["a.jpg", "b.jpg"]`, or `"images"` in its place; `"caption"` may be a list
+too. What is on another picture than the first says on which, counted from 0: a gold region as `{"image": 1, "box":
+[left, top, right, bottom]}`, a predicted one and an object by a field `"image"`.
 """
 
 import logging
@@ -21,8 +25,15 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from flair_espvr.data.formats.overlaps import Keep, overlapping, without_overlaps
-from flair_espvr.data.formats.records import RecordError, image_id_of, parse_record, record_contexts, record_line
-from flair_espvr.data.post import Post
+from flair_espvr.data.formats.records import (
+    RecordError,
+    image_id_of,
+    parse_record,
+    record_contexts,
+    record_images,
+    record_line,
+)
+from flair_espvr.data.post import Post, one_or_several
 from flair_espvr.errors import PostFormatError
 from flair_espvr.images.loading import is_web_address
 from flair_espvr.io.lines import format_error, read_lines
@@ -75,13 +86,12 @@ def parse_jsonl(
                 raise error from None
             on_error(error)
             continue
-        image = record.get("image")
         yield Post(
             image_id=image_id_of(record, number),
             tokens=tuple(record["tokens"]) if "tokens" in record else None,
             line=number,
             record=record,
-            image=_place(folder, image) if image else None,
+            image=one_or_several([_place(folder, image) for image in record_images(record)]),
             contexts=contexts,
             source=source,
         )
@@ -99,6 +109,7 @@ def made_of_jsonl(
 ) -> Iterator[Made]:
     """Yield what is made of each post in numbered lines of JSON, without a picture that is not there.
 
+    Of several pictures those that are not there stay, so that the others keep their places, unless none is there.
     Warnings at the end count such pictures, and the entities that were left out.
 
     Args:
@@ -114,12 +125,13 @@ def made_of_jsonl(
     addresses = dropped = 0
     posts = parse_jsonl(lines, source=source, folder=folder, on_error=on_error)
     for post in posts:
-        if isinstance(post.image, str) and not keep_missing and not os.path.isfile(post.image):
-            if is_web_address(post.image):
-                addresses += 1
-            else:
-                missing.append(post.image)
-            post = replace(post, image=None)
+        absent = [] if keep_missing else _absent(post)
+        if absent:
+            named = [image for image in absent if not is_web_address(image)]
+            missing += named
+            addresses += len(absent) - len(named)
+            if len(absent) == len(post.images):
+                post = replace(post, image=None)
         if flatten is not None and post.record is not None and (entities := post.record.get("entities")):
             kept = without_overlaps(entities, flatten)
             dropped += len(entities) - len(kept)
@@ -168,6 +180,11 @@ def _with_count(error: PostFormatError, first: Post, others: Iterator[Post]) -> 
         f"{error}; {sum(counts)} entities of {len(counts)} posts overlap others, and none can be nested here: "
         "flair-espvr convert --flatten outermost (or innermost) keeps one of each"
     )
+
+
+def _absent(post: Post) -> list[str]:
+    """Return the pictures that a post names and that are not there."""
+    return [image for image in post.images if isinstance(image, str) and not os.path.isfile(image)]
 
 
 def _place(folder: Path, image: str) -> str:

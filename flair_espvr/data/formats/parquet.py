@@ -1,7 +1,7 @@
 """Posts as Parquet: a row each, whose columns are the fields of JSONL (`flair_espvr.data.formats.jsonl`).
 
 `image` is a path, relative to the file's folder, or the bytes of a picture file, or a struct of both, as Hugging Face's
-`datasets` writes it. Columns that are null in a row are fields that the post does not have.
+`datasets` writes it; `images` is a list of such. Columns that are null in a row are fields that the post does not have.
 """
 
 import io
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flair_espvr.data.formats.jsonl import parse_jsonl
-from flair_espvr.data.post import Post
+from flair_espvr.data.formats.records import image_id_of
+from flair_espvr.data.post import Picture, Post, one_or_several
 from flair_espvr.errors import ConfigurationError, PostFormatError
 
 if TYPE_CHECKING:
@@ -68,12 +69,14 @@ def parsed_row(number: int, row: Mapping[str, Any], *, source: str | Path, folde
         PostFormatError: It is no post.
     """
     record = {name: value for name, value in row.items() if value is not None and name != "entities"}
-    content: Any = None
-    match record.get("image"):
-        case bytes(content) | {"bytes": bytes(content)}:
-            del record["image"]
-        case {"path": str(path)}:
-            record["image"] = path
+    field = "image" if "image" in record else "images"
+    contents: dict[int, bytes] = {}
+    if field in record:
+        given = record[field]
+        pictures = list(map(_picture, given if isinstance(given, list) else [given]))
+        contents = {place: picture for place, picture in enumerate(pictures) if isinstance(picture, bytes)}
+        names = [str(place) if place in contents else picture for place, picture in enumerate(pictures)]
+        record[field] = names if isinstance(given, list) else names[0]
     try:
         line = json.dumps(record)
     except (TypeError, ValueError) as error:
@@ -83,14 +86,19 @@ def parsed_row(number: int, row: Mapping[str, Any], *, source: str | Path, folde
             expected=f"columns that JSON can represent ({error})",
         ) from None
     (post,) = parse_jsonl([(number, line)], source=source, folder=folder)
-    return post if content is None else replace(post, image=content)
+    if not contents:
+        return post
+    images: list[Picture] = [contents.get(place, picture) for place, picture in enumerate(post.images)]
+    unnamed = {name: value for name, value in (post.record or {}).items() if name != field}
+    return replace(post, image=one_or_several(images), image_id=image_id_of(unnamed, number), record=unnamed)
 
 
 def tagged_as_parquet(lines: bytes) -> bytes:
     """Tagged posts as a Parquet file whose columns are the same, whatever fields the posts have.
 
-    `id`, `text`, `tokens` and `image` are those of the post, null where it has none, the id as text; `entities` is what
-    was found, as in JSONL; `other` is a JSON object of all other fields.
+    `id`, `text`, `tokens` and `image` are those of the post, null where it has none, the id as text; `images` are its
+    pictures where they are a list; `entities` is what was found, as in JSONL; `other` is a JSON object of all other
+    fields.
 
     Args:
         lines: The posts as JSONL.
@@ -100,7 +108,8 @@ def tagged_as_parquet(lines: bytes) -> bytes:
     """
     arrow, parquet = _pyarrow("writing Parquet")
     number, whole, text = arrow.float64(), arrow.int64(), arrow.string()
-    region = arrow.struct([(name, number) for name in ("left", "top", "right", "bottom", "score", "times_even")])
+    edges = [(name, number) for name in ("left", "top", "right", "bottom", "score", "times_even")]
+    region = arrow.struct([*edges, ("image", whole)])
     entity = arrow.struct(
         [
             *(("text", text), ("type", text), ("score", number), ("start", whole), ("end", whole)),
@@ -112,6 +121,7 @@ def tagged_as_parquet(lines: bytes) -> bytes:
         "text": text,
         "tokens": arrow.list_(text),
         "image": text,
+        "images": arrow.list_(text),
         "entities": arrow.list_(entity),
         "other": text,
     }
@@ -121,8 +131,23 @@ def tagged_as_parquet(lines: bytes) -> bytes:
     return file.getvalue()
 
 
+def _picture(value: Any) -> Any:
+    """Return a picture's bytes, or its path; anything else as it is."""
+    match value:
+        case {"bytes": bytes(content)}:
+            return content
+        case {"path": str(path)}:
+            return path
+        case _:
+            return value
+
+
 def _row(line: bytes, columns: Collection[str]) -> dict[str, Any]:
     record = json.loads(line)
+    if isinstance(record.get("image"), list):
+        record["images"] = record.pop("image")
+    elif isinstance(record.get("images"), str):
+        record["image"] = record.pop("images")
     row = {name: record.pop(name, None) for name in columns if name != "other"}
     return {**row, "id": None if row["id"] is None else str(row["id"]), "other": json.dumps(record) if record else None}
 

@@ -8,7 +8,7 @@ from flair.data import Sentence
 
 from flair_espvr.data.formats.offsets import WordOffsets
 from flair_espvr.data.formats.records import RecordEntity, read_entities, unsplittable, with_entities
-from flair_espvr.data.metadata import CONTEXTS, IMAGE, IMAGE_ID, OBJECTS, RECORD, metadata_or_none
+from flair_espvr.data.metadata import CONTEXTS, IMAGE_ID, OBJECTS, RECORD, metadata_or_none, sentence_images
 from flair_espvr.data.picture_object import object_to_json
 
 
@@ -44,11 +44,13 @@ def _offsets(sentence: Sentence, record: Mapping[str, Any]) -> WordOffsets:
 
 
 def _new_record(sentence: Sentence) -> dict[str, Any]:
-    image = metadata_or_none(sentence, IMAGE)
+    images = sentence_images(sentence)
+    named = [str(image) for image in images if isinstance(image, str | Path)]
+    named = named if len(named) == len(images) else []  # all or none: regions count them
     values = {
         "id": metadata_or_none(sentence, IMAGE_ID),
         "tokens": [token.text for token in sentence],
-        "image": str(image) if isinstance(image, str | Path) else None,
+        "image": named if len(named) > 1 else next(iter(named), None),
         **{key: metadata_or_none(sentence, key) for key in CONTEXTS},
     }
     if values[OBJECTS] is not None:

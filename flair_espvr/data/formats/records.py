@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from flair_espvr.data.formats.objects import parse_objects
 from flair_espvr.data.formats.offsets import WordOffsets
-from flair_espvr.data.metadata import CONTEXTS, GROUNDED, OBJECTS, REGION, REGIONS
+from flair_espvr.data.metadata import CAPTION, CONTEXTS, GROUNDED, OBJECTS, REGION, REGIONS
 from flair_espvr.data.post import Context
-from flair_espvr.data.region import Region, checked_box
+from flair_espvr.data.region import Region, is_image_index, region_from_box, region_to_box
 from flair_espvr.errors import PostFormatError
+
+MOST_IMAGES = 256
+"""Pictures of a post beyond which it is refused: the vectors of so many may take a gigabyte."""
 
 
 class RecordError(Exception):
@@ -55,9 +58,15 @@ def parse_record(line: str) -> dict[str, Any]:
             pass
         case _:
             raise RecordError(f"{name} has neither 'text', a string, nor 'tokens', a list of non-empty strings")
-    for field in ("image", "caption"):
-        if not isinstance(record.get(field), str | None):
-            raise RecordError(f"the {field!r} of {name} is no string")
+    for field in _ONE_OR_SEVERAL:
+        if not _is_one_or_several(record.get(field)):
+            raise RecordError(f"the {field!r} of {name} is no string, nor a list of strings that are not empty")
+    if (count := len(record_images(record))) > MOST_IMAGES:
+        raise RecordError(
+            f"{name} has {count:,} pictures, more than {MOST_IMAGES}, and a model reads all of them at once"
+        )
+    if record.get("image") is not None and record.get("images") is not None:
+        raise RecordError(f"{name} has both 'image' and 'images'; name all of its pictures in one of them")
     for field in ("entities", OBJECTS):
         if not isinstance(record.get(field), list | None):
             raise RecordError(f"the {field!r} of {name} are no list")
@@ -73,11 +82,14 @@ def record_contexts(record: Mapping[str, Any]) -> dict[str, Context]:
     contexts: dict[str, Context] = {
         key: record[key] for key in CONTEXTS if isinstance(record.get(key), str) and record[key]
     }
+    if isinstance(record.get(CAPTION), list) and record[CAPTION]:
+        contexts[CAPTION] = list(record[CAPTION])
     if record.get(OBJECTS) is not None:
         try:
-            contexts[OBJECTS] = parse_objects(record[OBJECTS])
+            contexts[OBJECTS] = objects = parse_objects(record[OBJECTS])
         except ValueError as error:
             raise RecordError(f"of the 'objects' of {_name(record)}, {error}") from None
+        _check_pictures(f"{_name(record)} has 'objects'", (found.image for found in objects), record)
     return contexts
 
 
@@ -98,8 +110,16 @@ def image_id_of(record: Mapping[str, Any], number: int) -> str:
 
     A `data:` address is a whole picture, and has no name.
     """
-    image = record.get("image")
+    image = next(iter(record_images(record)), "")
     return Path(image).stem if image and not image.startswith("data:") else str(record.get("id", number))
+
+
+def record_images(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the pictures that a record names, in their order: its `"image"` or its `"images"`, one or a list."""
+    named = record.get("images") if record.get("image") is None else record["image"]
+    if not named:
+        return ()
+    return (named,) if isinstance(named, str) else tuple(named)
 
 
 def read_entities(record: Mapping[str, Any], offsets: WordOffsets) -> list[RecordEntity]:
@@ -117,7 +137,9 @@ def read_entities(record: Mapping[str, Any], offsets: WordOffsets) -> list[Recor
                 raise RecordError("overlaps another")
             taken.update(words)
             score = _share(entity, "score", 1.0)
-            entities.append(RecordEntity(words.start, words.stop, entity["type"], score, _evidence(entity)))
+            evidence = _evidence(entity)
+            _check_pictures("has 'regions'", (region.image for region in evidence.get(REGIONS, ())), record)
+            entities.append(RecordEntity(words.start, words.stop, entity["type"], score, evidence))
         except RecordError as error:
             shown = json.dumps(entity, ensure_ascii=False)
             raise RecordError(f"{_name(record)} has an entity {shown} that {error}") from None
@@ -142,11 +164,11 @@ def with_entities(
         if scores:
             entity["score"] = one.score
         if REGION in one.metadata:
-            entity[REGION] = asdict(one.metadata[REGION])
+            entity[REGION] = one.metadata[REGION].to_json()
         if GROUNDED in one.metadata:
             entity[GROUNDED] = one.metadata[GROUNDED]
         if REGIONS in one.metadata:
-            entity[REGIONS] = [[box.left, box.top, box.right, box.bottom] for box in one.metadata[REGIONS]]
+            entity[REGIONS] = list(map(region_to_box, one.metadata[REGIONS]))
         written.append(entity)
     return {**record, "entities": written}
 
@@ -154,6 +176,26 @@ def with_entities(
 def unsplittable(record: Mapping[str, Any]) -> RecordError:
     """Return the error for a post whose text Flair's splitter changes."""
     return RecordError(f"Flair cannot find the words of {_name(record)} in its text; give its 'tokens'")
+
+
+_ONE_OR_SEVERAL = ("image", "images", CAPTION)
+
+
+def _is_one_or_several(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(isinstance(item, str) and item for item in value)
+    return isinstance(value, str | None)
+
+
+def _check_pictures(what: str, pictures: Iterable[int], record: Mapping[str, Any]) -> None:
+    """Make sure that a post has the pictures that something is on.
+
+    Raises:
+        RecordError: it has not; the message begins with `what`.
+    """
+    count = len(record_images(record)) or 1  # that of its id
+    if (last := max(pictures, default=0)) >= count:
+        raise RecordError(f"{what} on picture {last}, counted from 0, of {count}")
 
 
 def _name(record: Mapping[str, Any]) -> str:
@@ -185,12 +227,15 @@ def _evidence(entity: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the entity says of the picture: the region of a prediction, or the regions of a gold entity."""
     evidence: dict[str, Any] = {}
     if entity.get(REGION) is not None:
+        names = [field.name for field in fields(Region) if field.name != "image"]
         try:
-            numbers = {field.name: float(entity[REGION][field.name]) for field in fields(Region)}
-        except (KeyError, TypeError, ValueError):
-            names = ", ".join(field.name for field in fields(Region))
-            raise RecordError(f"has a 'region' that is not made of the numbers {names}") from None
-        evidence[REGION] = Region(**numbers)
+            numbers = {name: float(entity[REGION][name]) for name in names}
+            image = entity[REGION].get("image") or 0
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise RecordError(f"has a 'region' that is not made of the numbers {', '.join(names)}") from None
+        if not is_image_index(image):
+            raise RecordError(f"has a 'region' whose 'image' is no whole number from 0 on, but {image!r}")
+        evidence[REGION] = Region(**numbers, image=image)
     if entity.get(GROUNDED) is not None:
         evidence[GROUNDED] = _share(entity, GROUNDED, 0.0)
     if entity.get(REGIONS) is not None:
@@ -207,7 +252,7 @@ def gold_regions(boxes: Any) -> tuple[Region, ...]:
     regions = []
     for box in boxes if isinstance(boxes, list) else [boxes]:
         try:
-            regions.append(Region(*checked_box(box)))
+            regions.append(region_from_box(box))
         except ValueError as error:
             raise RecordError(f"has 'regions' that are not right: {error}") from None
     return tuple(regions)

@@ -9,7 +9,7 @@ from flair.data import Corpus, Sentence
 from flair.nn import Model
 from torch.utils.data import Dataset
 
-from flair_espvr.data.metadata import CAPTION, CONTEXTS, IMAGE, IMAGE_ID, REGIONS, metadata_or_none
+from flair_espvr.data.metadata import CAPTION, CONTEXTS, IMAGE, IMAGE_ID, REGIONS, metadata_or_none, sentence_images
 from flair_espvr.models.capabilities import HasHyperparameters
 
 _WITHOUT_EFFECT = {
@@ -88,6 +88,8 @@ def _digest(split: Dataset[Sentence] | None, label_type: str) -> str | None:
         post = split[index]
         labels = [(label.unlabeled_identifier, label.value) for label in post.get_labels(label_type)]
         metadata = [metadata_or_none(post, CAPTION), metadata_or_none(post, IMAGE_ID), post.has_metadata(IMAGE)]
+        if (pictures := len(sentence_images(post))) > 1:
+            metadata.append(("pictures", pictures))
         # What a post does not have leaves no trace: a training of before these contexts and regions goes on.
         metadata += [{key: post.get_metadata(key)} for key in CONTEXTS if key != CAPTION and post.has_metadata(key)]
         gold_labels = enumerate(post.get_labels(label_type))

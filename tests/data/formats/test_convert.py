@@ -44,11 +44,12 @@ def test_text_is_split_and_what_is_lost_is_counted(tmp_path):
         "id": "7",
         "text": "I'm in New York!",
         "caption": "a city",
+        "images": ["a/7.jpg", "8.jpg"],
         "entities": [{"start": 7, "end": 15, "type": "LOC"}],
     }
     (tmp_path / "posts.jsonl").write_text(json.dumps(record) + "\n")
     done = convert_posts(tmp_path / "posts.jsonl", tmp_path / "posts.txt", source_format="jsonl", target_format="imgid")
-    assert (done.posts, done.lost_captions, done.repaired_tags) == (1, 1, 0)
+    assert (done.posts, done.lost_captions, done.lost_pictures, done.repaired_tags) == (1, 1, 1, 0)
     assert (tmp_path / "posts.txt").read_text() == "IMGID:7\nI\tO\n'm\tO\nin\tO\nNew\tB-LOC\nYork\tI-LOC\n!\tO\n\n"
 
 

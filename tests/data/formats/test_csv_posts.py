@@ -10,8 +10,9 @@ POSTS = [
     {"id": "7", "text": 'I\'m in\r\nNew York, "NY"', "image": "7.jpg", "caption": "a city", "ocr": "taxi"},
     {"id": "8", "tokens": ["New", "York"]},
     {"id": "9", "text": ""},
+    {"id": "10", "text": "", "image": ["7.jpg", "8.jpg"], "caption": ["a city", 'a "taxi"']},
 ]
-ENTITIES = [[{"start": 8, "end": 16, "type": "LOC"}], [{"start": 0, "end": 2, "type": "LOC"}], []]
+ENTITIES = [[{"start": 8, "end": 16, "type": "LOC"}], [{"start": 0, "end": 2, "type": "LOC"}], [], []]
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def convert_rows(tmp_path):
 
 def test_there_and_back_changes_nothing(jsonl, tmp_path):
     done = convert_posts(jsonl, tmp_path / "posts.csv", source_format="jsonl", target_format="csv")
-    assert done.posts == 3
+    assert done.posts == 4
     convert_posts(tmp_path / "posts.csv", tmp_path / "back", source_format="csv", target_format="jsonl")
     assert (tmp_path / "back").read_text() == jsonl.read_text()
 
@@ -47,7 +48,8 @@ def test_pythons_reader_finds_what_was_written(jsonl, tmp_path):
         rows = list(csv.DictReader(file))
     for row, post, entities in zip(rows, POSTS, ENTITIES, strict=True):
         for field in ("id", "text", "image", "caption", "ocr"):
-            assert row[field] == post.get(field, "")
+            cell = post.get(field, "")
+            assert row[field] == (json.dumps(cell) if isinstance(cell, list) else cell)
         assert json.loads(row["entities"] or "[]") == entities
 
 

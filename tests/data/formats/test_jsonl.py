@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flair_espvr.data import PictureObject, Region, read_jsonl_posts, read_jsonl_sentences, write_jsonl_posts
+from flair_espvr.data.formats.parquet import parsed_row
 from flair_espvr.data.formats.record_sentences import record_sentence, sentence_record
 from flair_espvr.data.formats.records import parse_record
 from flair_espvr.errors import PostFormatError
@@ -222,3 +223,72 @@ def test_pictures_on_the_web_are_left_out_in_words(tmp_path, caplog):
     assert "1 of the pictures it names are web addresses, which are not fetched" in caplog.text
     (post,) = read_jsonl_posts(path)
     assert post.image == "https://example.org/a.jpg"
+
+
+@pytest.mark.parametrize("field", ["image", "images"])
+def test_several_pictures_keep_their_places_though_some_are_not_there(read, tmp_path, caplog, field):
+    (tmp_path / "b.png").write_bytes(b"")
+    record = {**DURANT, field: ["a.png", "b.png", "http://x.invalid/c.png"], "caption": ["a man", "a hall"]}
+    (sentence,) = read(record)
+    named = [str(tmp_path / "a.png"), str(tmp_path / "b.png"), "http://x.invalid/c.png"]
+    assert (sentence.get_metadata("image"), sentence.get_metadata("image_id")) == (named, "a")
+    assert sentence.get_metadata("caption") == ["a man", "a hall"]
+    assert "1 of the pictures it names are web addresses" in caplog.text
+    assert "1 of the pictures it names are not there" in caplog.text
+    (without,) = read({**record, field: ["a.png", "d.png"]})
+    assert not without.has_metadata("image")
+    (one,) = read({**record, field: ["b.png"]})
+    assert one.get_metadata("image") == named[1]
+
+
+BOXES = st.tuples(*[st.integers(0, 9)] * 2, *[st.integers(10, 20)] * 2).map(lambda box: [edge / 20 for edge in box])
+
+
+@given(gold=st.lists(st.tuples(st.integers(0, 2), BOXES), max_size=3), answer=st.tuples(st.integers(0, 2), BOXES))
+def test_regions_on_any_picture_are_written_as_they_were_read(gold, answer):
+    image, box = answer
+    places = [{"image": number, "box": where} if number else where for number, where in gold]
+    names = ("left", "top", "right", "bottom")
+    region = {**dict(zip(names, box, strict=True)), "score": 0.5, **({"image": image} if image else {})}
+    entity = {"start": 0, "end": 12, "type": "PER", "regions": places, "region": region}
+    record = parse_record(json.dumps({**DURANT, "image": ["a.png", "b.png", "c.png"], "entities": [entity]}))
+    sentence = record_sentence(record, label_type="ner", label_name_map={})
+    metadata = sentence.get_spans("ner")[0].get_label("ner").metadata
+    assert metadata["regions"] == tuple(Region(*where, image=number) for number, where in gold)
+    assert metadata["region"] == Region(*box, 0.5, image)
+    assert sentence_record(sentence, label_type="ner", scores=False) == record
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"image": ["a.png", ""]}, "no string, nor a list"),
+        ({"image": [1]}, "no string, nor a list"),
+        ({"image": "a.png", "images": ["b.png"]}, "both 'image' and 'images'"),
+        ({"image": ["a.png"] * 257}, "257 pictures, more than 256"),
+        (
+            {"objects": [{"label": "dog", "score": 1, "box": [0, 0, 1, 1], "image": 2}]},
+            "picture 2, counted from 0, of 1",
+        ),
+        ({"objects": [{"label": "dog", "score": 1, "box": [0, 0, 1, 1], "image": True}]}, "whole number"),
+        ({"regions": [{"image": 1, "box": [0, 0, 1, 1]}]}, "picture 1, counted from 0, of 1"),
+        ({"regions": [{"image": -1, "box": [0, 0, 1, 1]}]}, "a box on another picture"),
+        ({"region": {"left": 0, "top": 0, "right": 1, "bottom": 1, "score": 1, "image": 0.5}}, "whole number"),
+    ],
+)
+def test_what_several_pictures_cannot_be_is_refused_in_words(read, wrong, message):
+    entity = {name: wrong[name] for name in ("region", "regions") if name in wrong}
+    post = {name: value for name, value in wrong.items() if name not in entity}
+    with pytest.raises(PostFormatError, match=message):
+        read({**DURANT, **post, "entities": [{**DURANT["entities"][0], **entity}]})
+
+
+def test_rows_have_several_pictures_as_bytes_and_paths(tmp_path):
+    dog = {"label": "dog", "score": 1, "box": [0, 0, 1, 1]}
+    images = [{"bytes": b"one", "path": "x.png"}, {"bytes": None, "path": "b.png"}, b"two"]
+    row = {"id": 7, "text": "Kevin", "objects": [{**dog, "image": 2}], "images": images, "image": None}
+    post = parsed_row(3, row, source="posts.parquet", folder=tmp_path)
+    assert (post.images, post.image_id) == ((b"one", str(tmp_path / "b.png"), b"two"), "7")
+    assert post.record == {name: row[name] for name in ("id", "text", "objects")}
+    alone = parsed_row(3, {"text": "Kevin", "image": b"one"}, source="posts.parquet", folder=tmp_path)
+    assert (alone.image, alone.image_id, alone.record) == (b"one", "3", {"text": "Kevin"})
