@@ -43,6 +43,16 @@ def test_no_batch_is_larger_than_a_full_one_of_long_items_unless_one_item_is(len
         assert len(batch) == 1 or len(batch) * longest <= size * LONG
 
 
+@given(items=st.lists(st.tuples(st.integers(1, 60), st.integers(1, 5)), max_size=40), size=st.integers(1, 12))
+def test_posts_with_several_pictures_stay_among_themselves(items: list[tuple[int, int]], size: int) -> None:
+    lengths, pictures = [length for length, _ in items], [count for _, count in items]
+    batches = list(batches_by_length(lengths, mini_batch_size=size, pictures=pictures))
+    assert sorted(place for batch in batches for place in batch) == list(range(len(items)))
+    for batch in batches:
+        (count,) = {pictures[place] for place in batch}
+        assert len(batch) == 1 or len(batch) * count <= size
+
+
 @pytest.mark.parametrize("sizes", [{"mini_batch_size": 0}, {"mini_batch_size": 3, "max_tokens": 0}])
 def test_a_size_that_no_batch_has_is_refused(sizes: dict[str, int]) -> None:
     with pytest.raises(ConfigurationError, match="0"):

@@ -45,17 +45,18 @@ def object_features(
         return None
     boxes = [[_NO_BOX if found is None else found.box for found in row] for row in rows]
     ids = [[0 if found is None else labels.id_of(found.label) for found in row] for row in rows]
+    images = [[0 if found is None else found.image for found in row] for row in rows]
     features = ObjectFeatures(
         labels=torch.tensor(ids).to(flair.device, non_blocking=True),
         boxes=torch.tensor(boxes).to(flair.device, non_blocking=True),
         mask=torch.tensor(mask).to(flair.device, non_blocking=True),
         vectors=None,
+        images=torch.tensor(images).to(flair.device, non_blocking=True) if any(map(any, images)) else None,
     )
     if crops_by is None:
         return features
-    vectors, readable = crops_by.crops(
-        sentences, [[None if found is None else found.box for found in row] for row in rows]
-    )
+    wanted = [[None if found is None else found.box for found in row] for row in rows]
+    vectors, readable = crops_by.crops(sentences, wanted, images)
     if not any(map(any, readable)):
         return None
     mask_of_crops = torch.tensor(readable).to(flair.device, non_blocking=True)

@@ -1,10 +1,12 @@
 """Sentence -> vectors of its picture, from a frozen backbone or from a store of what it computed before."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import chain, islice, repeat
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from flair.data import Sentence
 from flair.embeddings import DocumentEmbeddings
 from flair.embeddings.base import register_embeddings
 
-from flair_espvr.data.metadata import IMAGE, IMAGE_ERROR, metadata_or_none
+from flair_espvr.data.metadata import IMAGE_ERROR, image_errors, sentence_images
 from flair_espvr.data.region import Box
 from flair_espvr.embeddings.image.backbone import Backbone, plain_arguments
 from flair_espvr.embeddings.image.backbone_weights import Weights, read_weights
@@ -159,7 +161,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         files; the key of any other costs as much as the picture.
         """
         if self._access is not None and self._access.store is not None:
-            sources = [metadata_or_none(sentence, IMAGE) for sentence in sentences]
+            sources = (source for sentence in sentences for source in sentence_images(sentence))
             files = [source for source in sources if isinstance(source, str | Path)]
             in_background(partial(_warm, self._access.store, files))
 
@@ -167,15 +169,17 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         """Return the pictures of B sentences; no vector is put on the sentences.
 
         A picture that several sentences share is read and computed once. Where one cannot be read, the reason stands in
-        the sentence's metadata under `"image_error"` afterwards, and nowhere where it can.
+        the sentence's metadata under `"image_error"` afterwards, and nowhere where it can. A batch is as wide as its
+        post with most pictures, those left out that cannot be read and come last.
 
         Raises:
             BadImageError: a picture cannot be read and `on_bad_image` is `"raise"`.
             ConfigurationError: the backbone is needed and cannot be built.
             RegionStoreError: the store cannot be read or added to.
         """
-        keys = [self._key(sentence) for sentence in sentences]
-        sources = {key: metadata_or_none(sentence, IMAGE) for key, sentence in zip(keys, sentences, strict=True) if key}
+        pictures = list(map(sentence_images, sentences))
+        posts = list(map(self._keys, sentences, pictures))
+        sources = _by_key(pictures, posts)
         wanted = list(sources)
         rows = np.empty((len(wanted) + 1, *self.header.shape), dtype=np.float16)
         rows[-1] = 0  # stands for no picture
@@ -186,24 +190,21 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
 
         usable = fill_rows(rows[:-1], wanted, compute, access=self._access, header=self.header, at_once=self.batch_size)
         places: dict[bytes | None, int] = {key: place for place, key in enumerate(wanted) if usable[place]}
-        for sentence, key in zip(sentences, keys, strict=True):
-            if key is not None and key not in places:
-                self._ignore(sentence, describe_source(metadata_or_none(sentence, IMAGE)), reasons[key])
-        chosen = [places.get(key, len(wanted)) for key in keys]
-        present = [place < len(wanted) for place in chosen]
+        self._ignore_unreadable(sentences, posts, places, reasons)
+        last = (count for keys in posts for count, key in enumerate(keys, start=1) if key in places)
+        most = max(last, default=1)  # K
+        in_order = [places.get(key, len(wanted)) for keys in posts for key in islice(chain(keys, repeat(None)), most)]
         # Where every sentence has a picture of its own, the rows stand in place already.
-        batch = torch.from_numpy(rows[:-1] if chosen == list(range(len(wanted))) else rows[chosen])  # (B,1+R,Dv)
+        batch = torch.from_numpy(rows[:-1] if in_order == list(range(len(wanted))) else rows[in_order])  # (B*K,1+R,Dv)
         batch = batch.to(flair.device, non_blocking=True)
-        return ImageFeatures(
-            regions=batch[:, 1:].float(),
-            pooled=batch[:, 0].float(),
-            present=torch.tensor(present).to(flair.device, non_blocking=True),
-            grid=self.header.grid,
-            count=sum(present),
-        )
+        present = [place < len(wanted) for place in in_order]
+        return _features(batch, torch.tensor(present, dtype=torch.bool).view(-1, most), self.header.grid)
 
     def crops(
-        self, sentences: Sequence[Sentence], boxes: Sequence[Sequence[Box | None]]
+        self,
+        sentences: Sequence[Sentence],
+        boxes: Sequence[Sequence[Box | None]],
+        images: Sequence[Sequence[int]] | None = None,
     ) -> tuple[torch.Tensor, list[list[bool]]]:
         """Pooled vectors of parts of the pictures of B sentences, each squashed to the backbone's square.
 
@@ -212,6 +213,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         Args:
             sentences: the batch.
             boxes: O boxes for each sentence; None for no part.
+            images: for each box, which of the sentence's pictures it is a part of, from 0; by default the first.
 
         Returns:
             The vectors (B,O,Dv), zero where there is no part or no readable picture, and where there is one, B lists of
@@ -220,13 +222,16 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         Raises:
             BadImageError, ConfigurationError, RegionStoreError: as `regions`.
         """
-        keys = [self._key(sentence) if any(row) else None for sentence, row in zip(sentences, boxes, strict=True)]
-        sources = {key: metadata_or_none(sentence, IMAGE) for key, sentence in zip(keys, sentences, strict=True) if key}
-        parts = [
-            [None if key is None or box is None else Crop(key, box) for box in row]
-            for key, row in zip(keys, boxes, strict=True)
+        pictures = [
+            sentence_images(sentence) if any(row) else [] for sentence, row in zip(sentences, boxes, strict=True)
         ]
-        wanted = {part.key: part for row in parts for part in row if part is not None}
+        posts = list(map(self._keys, sentences, pictures))
+        sources = _by_key(pictures, posts)
+        images = images or [[0] * len(row) for row in boxes]
+        parts = [list(map(partial(_part, keys), *row)) for keys, *row in zip(posts, boxes, images, strict=True)]
+        # Those of a picture follow one another: it is decoded once.
+        in_order = (part for row in parts for part in sorted(filter(None, row), key=attrgetter("picture")))
+        wanted = {part.key: part for part in in_order}
         rows = np.zeros((len(wanted) + 1, 1, self.header.dim), dtype=np.float16)
         reasons: dict[bytes, str] = {}
 
@@ -241,9 +246,7 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         usable = fill_rows(
             rows[:-1], list(wanted), compute, access=self._crops_store(), header=header, at_once=self.batch_size
         )
-        for sentence, key in zip(sentences, keys, strict=True):
-            if key in reasons:
-                self._ignore(sentence, describe_source(metadata_or_none(sentence, IMAGE)), reasons[key])
+        self._ignore_unreadable(sentences, posts, sources.keys() - reasons.keys(), reasons)
         places = {key: place for place, key in enumerate(wanted) if usable[place]}
         chosen = [[len(wanted) if part is None else places.get(part.key, len(wanted)) for part in row] for row in parts]
         vectors = torch.from_numpy(rows[:, 0][np.array(chosen, dtype=int)])  # (B,O,Dv)
@@ -313,22 +316,22 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         for sentence, vector in zip(sentences, self.regions(sentences).pooled, strict=True):
             sentence.set_embedding(self.name, vector)
 
-    def _key(self, sentence: Sentence) -> bytes | None:
-        """Return the content key of a sentence's picture, None without a usable one."""
+    def _keys(self, sentence: Sentence, pictures: Sequence[ImageSource]) -> list[bytes | None]:
+        """Return the content key of each of a sentence's pictures, None of one that is of no use."""
         remove_metadata(sentence, IMAGE_ERROR)  # of an earlier call: the file may have been mended
-        source = metadata_or_none(sentence, IMAGE)
-        if source is None:
-            return None
+        return [self._key(sentence, place, source) for place, source in enumerate(pictures)]
+
+    def _key(self, sentence: Sentence, place: int, source: ImageSource) -> bytes | None:
         try:
             key = content_key(source)
         except BadImageError as error:
             if self.on_bad_image == "raise":
                 raise
-            self._ignore(sentence, error.source, error.reason)
+            self._ignore(sentence, place, error.source, error.reason)
             return None
         reason = self._bad_keys.get(key)
         if reason is not None:
-            self._ignore(sentence, describe_source(source), reason)
+            self._ignore(sentence, place, describe_source(source), reason)
             return None
         return key
 
@@ -370,11 +373,27 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
             self._crop_access = StoreAccess(folder, read_only=self.read_only, header=crop_header(self.header))
         return self._crop_access
 
-    def _ignore(self, sentence: Sentence, image: str, reason: str) -> None:
-        """Leave a sentence without its picture, and say why."""
+    def _ignore_unreadable(
+        self,
+        sentences: Sequence[Sentence],
+        posts: Sequence[Sequence[bytes | None]],
+        readable: Collection[bytes | None],
+        reasons: Mapping[bytes, str],
+    ) -> None:
+        """Leave sentences without those of their pictures, given by key, that are not among the readable ones."""
+        if not reasons:
+            return
+        for sentence, keys in zip(sentences, posts, strict=True):
+            for place, key in enumerate(keys):
+                if key is not None and key not in readable:
+                    self._ignore(sentence, place, describe_source(sentence_images(sentence)[place]), reasons[key])
+
+    def _ignore(self, sentence: Sentence, place: int, image: str, reason: str) -> None:
+        """Leave a sentence without one of its pictures, and say why."""
         if self.on_bad_image == "raise":
             raise BadImageError(image, reason)
-        sentence.add_metadata(IMAGE_ERROR, reason)
+        is_only_one = len(sentence_images(sentence)) == 1
+        sentence.add_metadata(IMAGE_ERROR, reason if is_only_one else {**image_errors(sentence), place: reason})
         if self._named.put(image, True):
             log.warning("Ignoring unreadable image: %s: %s", printable(image), reason)
 
@@ -412,6 +431,41 @@ class ImageRegionEmbeddings(DocumentEmbeddings):
         if differences:
             raise RegionStoreError(f"the vectors of {owner} are of another kind: {differences}")
         self._header = header
+
+
+def _by_key(
+    pictures: Sequence[Sequence[ImageSource]], posts: Sequence[Sequence[bytes | None]]
+) -> dict[bytes, ImageSource]:
+    """Return the pictures of posts by their keys, those that have one."""
+    return {
+        key: source
+        for sources, keys in zip(pictures, posts, strict=True)
+        for source, key in zip(sources, keys, strict=True)
+        if key is not None
+    }
+
+
+def _part(keys: Sequence[bytes | None], box: Box | None, image: int) -> Crop | None:
+    """Return a part of one of a post's pictures, None where it is not there."""
+    key = keys[image] if image < len(keys) else None
+    return None if box is None or key is None else Crop(key, box)
+
+
+def _features(batch: torch.Tensor, present: torch.Tensor, grid: tuple[int, int]) -> ImageFeatures:
+    """Return what a network reads of B posts with K pictures each.
+
+    Args:
+        batch: float16 (B*K,1+R,Dv), post by post; zero where there is no picture.
+        present: which there are, bool (B,K), on the CPU.
+        grid: (H,W) of the regions.
+    """
+    slots, count = present.to(batch.device, non_blocking=True), int(present.any(dim=1).sum())
+    if present.shape[1] == 1:
+        return ImageFeatures(batch[:, 1:].float(), batch[:, 0].float(), slots[:, 0], grid, count)
+    pictures = batch.unflatten(0, present.shape)  # (B,K,1+R,Dv)
+    mean = pictures[:, :, 0].float().sum(dim=1) / slots.sum(dim=1, keepdim=True).clamp(min=1)
+    regions = pictures[:, :, 1:].float().flatten(1, 2)
+    return ImageFeatures(regions, mean, slots.any(dim=1), grid, count, several=slots)
 
 
 def _warm(store: RegionStore, files: Sequence[str | Path]) -> None:

@@ -46,21 +46,26 @@ class SceneGraph(torch.nn.Module):
         self.subject = torch.nn.Linear(hidden_size, hidden_size, bias=False)
         self.object = torch.nn.Linear(hidden_size, hidden_size)
 
-    def forward(self, labels: Tensor, boxes: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the nodes of each picture's graph.
+    def forward(
+        self, labels: Tensor, boxes: Tensor, mask: Tensor, images: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the nodes of each post's graph.
 
         Args:
             labels: (B, O) ids.
             boxes: (B, O, 4) left, top, right, bottom.
             mask: (B, O) bool, True where there is an object.
+            images: (B, O) which picture it is in; None where all of a post are in one.
 
         Returns:
             (B, N, D) objects and then triples, N = O + O * O, and which of them exist, (B, N) bool: no object stands to
-            itself.
+            itself, or to one in another picture.
         """
         objects = self.labels(labels)  # (B, O, D)
         subjects, others = self.subject(objects).unsqueeze(2), self.object(objects).unsqueeze(1)
         triples = torch.tanh(subjects + self.relations(spatial_relations(boxes)) + others)  # (B, O, O, D)
         apart = ~torch.eye(labels.shape[1], dtype=torch.bool, device=labels.device)
         pairs = mask.unsqueeze(2) & mask.unsqueeze(1) & apart
+        if images is not None:
+            pairs = pairs & (images.unsqueeze(2) == images.unsqueeze(1))
         return torch.cat([objects, triples.flatten(1, 2)], dim=1), torch.cat([mask, pairs.flatten(1)], dim=1)

@@ -9,6 +9,7 @@ from torch import Tensor
 from flair_espvr.nn.config import ModelConfig, PositiveInt, Share
 from flair_espvr.nn.crf.bio_crf import LinearChainCRF
 from flair_espvr.nn.features import ImageFeatures
+from flair_espvr.nn.layers.several_images import region_mask
 from flair_espvr.nn.layers.visual_prefix import AttentionShape, EncoderPrefix, VisualPrefix
 from flair_espvr.nn.network import Network, NetworkOutput, known_size
 
@@ -57,18 +58,20 @@ class HVPNeTNetwork(Network[NetworkOutput]):
         self.tag_crf = LinearChainCRF(labels)
 
     def prefix(self, images: ImageFeatures | None) -> EncoderPrefix | None:
-        """Return what the encoder reads before the words: the P cells of each picture that is there.
+        """Return what the encoder reads before the words: the P cells of each picture that is there, one by one.
 
         Args:
             images: The batch's images; None where no post has one.
         """
         if images is None:
             return None
-        cells = self.config.cells
-        grid = images.regions.transpose(1, 2).unflatten(-1, images.grid)  # (B, Dv, H, W)
-        pooled = torch.nn.functional.adaptive_avg_pool2d(grid, cells).flatten(2).transpose(1, 2)  # (B, P, Dv)
-        mask = images.present[:, None].expand(-1, cells * cells)
-        return EncoderPrefix(self.visual_prefix(pooled), mask)
+        cells, slots = self.config.cells, images.slots
+        pictures = images.regions.reshape(slots.numel(), -1, images.regions.shape[2])  # (B * K, R, Dv)
+        grid = pictures.transpose(1, 2).unflatten(-1, images.grid)  # (B * K, Dv, H, W)
+        pooled = torch.nn.functional.adaptive_avg_pool2d(grid, cells).flatten(2).transpose(1, 2)  # (B * K, P, Dv)
+        states = self.visual_prefix(pooled)  # (N, 2, B * K, heads, P, head_size)
+        states = states.unflatten(2, slots.shape).transpose(3, 4).flatten(4, 5)  # (N, 2, B, heads, K * P, head_size)
+        return EncoderPrefix(states, region_mask(slots, states.shape[4]))
 
     def forward(self, words: Tensor, mask: Tensor, images: ImageFeatures | None, **_: Any) -> NetworkOutput:
         """Score every word's tags.

@@ -82,7 +82,7 @@ class M3SNetwork(SpanNetwork):
         if images is not None:
             regions, region_mask = self.region_projection(images.regions), images.mask
         if objects is not None:
-            nodes, node_mask = self.scene_graph(objects.labels, objects.boxes, objects.mask)
+            nodes, node_mask = self.scene_graph(objects.labels, objects.boxes, objects.mask, objects.images)
         grid = self.words_to_regions(text, regions, region_mask)
         graph = self.words_to_graph(text, nodes, node_mask)
         seen = mix(self.gate(grid, graph), grid, graph)  # (B, T, D)

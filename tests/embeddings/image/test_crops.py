@@ -140,3 +140,20 @@ def test_the_surest_object_of_each_label() -> None:
     assert object_labels([sentence, post(None, CAT)]) == ("cat", "dog")
     with pytest.raises(ValueError, match="twice"):
         ObjectLabels(["dog", "dog"])
+
+
+def test_an_object_is_a_crop_of_its_own_picture(images: list[Image.Image]) -> None:
+    embeddings, pictures = tiny(), list(map(encoded, images))
+    of_second = PictureObject("dog", 0.9, LEFT, image=1)
+    posts = [
+        post(pictures, of_second),
+        post(pictures[1], PictureObject("dog", 0.9, LEFT)),
+        post(pictures[0], of_second),
+    ]
+    features = object_features(posts, list(map(sentence_objects, posts)), ObjectLabels(["dog"]), crops_by=embeddings)
+    assert features is not None
+    assert features.vectors is not None
+    assert features.images is not None
+    assert torch.equal(features.vectors[0], features.vectors[1])
+    assert features.mask.tolist() == [[True], [True], [False]]  # the third post has no second picture
+    assert features.images.tolist() == [[1], [0], [1]]

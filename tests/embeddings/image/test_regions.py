@@ -424,3 +424,33 @@ def test_vectors_follow_flair_s_device_at_the_time_of_the_call(pictures, full_st
     monkeypatch.setattr(flair, "device", torch.device("meta"))
     batch = embeddings.regions([post(pictures[0]), post()])
     assert {batch.regions.device.type, batch.pooled.device.type, batch.present.device.type} == {"meta"}
+
+
+def test_several_pictures_are_those_of_posts_with_one_side_by_side(pictures, tmp_path):
+    """To the last bit; a picture that cannot be read leaves its place empty, and none at the end."""
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    bad = tmp_path / "bad.png"
+    embeddings = tiny()
+    alone = embeddings.regions([post(path) for path in pictures[:3]])
+    assert alone.several is None
+    lists = embeddings.regions([post([path]) for path in pictures[:3]])
+    trailing = [post([pictures[0], bad]), post(pictures[1]), post([pictures[2], "/nowhere.jpg"])]
+    for same in (lists, embeddings.regions(trailing)):
+        assert same.several is None
+        assert all(torch.equal(vars(same)[name], vars(alone)[name]) for name in ("regions", "pooled", "present"))
+    assert "no such file" in trailing[2].get_metadata("image_error")[1]
+    assert not embeddings.regions([post([]), post([bad])]).count
+
+    posts = [post([pictures[0], bad, pictures[2]]), post(pictures[1]), post()]
+    batch = embeddings.regions(posts)
+    assert (batch.regions.shape, batch.count, batch.present.tolist()) == ((3, 12, 128), 2, [True, True, False])
+    assert batch.slots.tolist() == [[True, False, True], [True, False, False], [False] * 3]
+    assert torch.equal(batch.mask, batch.slots.repeat_interleave(4, dim=1))
+    by_picture = batch.regions.unflatten(1, (3, 4))
+    for row, slot, picture in ((0, 0, 0), (0, 2, 2), (1, 0, 1)):
+        torch.testing.assert_close(by_picture[row, slot], alone.regions[picture], atol=4e-3, rtol=4e-3)
+    assert not by_picture[~batch.slots].any()
+    torch.testing.assert_close(batch.pooled[0], alone.pooled[[0, 2]].mean(dim=0), atol=4e-3, rtol=4e-3)
+    assert posts[0].get_metadata("image_error").keys() == {1}
+    with pytest.raises(BadImageError, match="no such file"):
+        tiny(on_bad_image="raise").regions([post([pictures[0], "/nowhere.jpg"])])
