@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from flair_espvr.nn.layers.several_images import without_absent
+
 Placement = Literal["centered", "paper"]
 """Where a window lies: with b_c in its middle, or from the smaller row and column of b_c and b_l on."""
 
@@ -17,7 +19,9 @@ STRAIGHT_THROUGH_SHARE = 0.1
 
 @dataclass(frozen=True)
 class RegionPositions:
-    """Where the window of relevant regions lies on each picture; regions are numbered row by row.
+    """Where the window of relevant regions lies on each picture; regions are numbered row by row, picture by picture.
+
+    In a row of several pictures R stands for the regions of all of them, and the window lies on one.
 
     Attributes:
         center: Region b_c, the one most relevant to the entities, (B,) long; -1 in a row without an entity.
@@ -55,6 +59,7 @@ def position_regions(
     grid: tuple[int, int],
     window: int,
     placement: Placement = "paper",
+    pictures: Tensor | None = None,
 ) -> RegionPositions:
     """Position one window per sentence, from all its entities together (paper 3.3, Eqs. 1-2).
 
@@ -62,21 +67,24 @@ def position_regions(
     than `window` rows and columns away, and b_l is the neighbour with the largest attention score from b_c. The paper's
     window starts at the smaller row and the smaller column of the two, so it holds both; a centered one has b_c in its
     middle, one row and column nearer to the start where it is of even size. Either is moved inward where it would leave
-    the grid. Among equal scores the region with the lowest number wins, on every device.
+    the grid. Among equal scores the region with the lowest number wins, on every device. Of a sentence with several
+    pictures, relevance is over the regions of all of them, and neighbours and window are on the picture of b_c.
 
     Args:
         entities: Entity features e_i, (B, M, D); M may be 0.
         entity_mask: Which entities exist, (B, M) bool. For a sentence without a picture let it be all False.
-        regions: Region features b_1 ... b_R in row-major order, (B, R, D).
+        regions: Region features b_1 ... b_R in row-major order, (B, R, D); of K pictures, one after the other,
+            (B, K * R, D).
         grid: Rows and columns of regions, with rows * columns = R.
         window: Edge of the window in regions (the paper's alpha), at least 1; what exceeds the grid is cut off.
         placement: `"paper"`, or `"centered"`, which the paper does not have.
+        pictures: Which of K pictures a sentence has, (B, K) bool; None where K is 1.
 
     Raises:
         ValueError: If `grid` does not multiply to R or `window` is below 1.
     """
-    _check_grid(regions, grid, window)
-    scores = _relevance(entities, entity_mask, regions)
+    _check_grid(regions, grid, window, pictures)
+    scores = _relevance(entities, entity_mask, regions, pictures)
     summed = scores.sum(dim=1, keepdim=True)  # (B, 1, R), Eq. 2
     windows = _place_windows(summed, entity_mask.any(dim=1, keepdim=True), regions, grid, window, placement)
     return RegionPositions(*windows, scores)
@@ -90,6 +98,7 @@ def position_each_entity(
     grid: tuple[int, int],
     window: int,
     placement: Placement = "paper",
+    pictures: Tensor | None = None,
 ) -> RegionPositions:
     """Position one window per entity, as `position_regions` does for a sentence with that entity alone.
 
@@ -99,13 +108,13 @@ def position_each_entity(
     Raises:
         ValueError: If `grid` does not multiply to R or `window` is below 1.
     """
-    _check_grid(regions, grid, window)
-    scores = _relevance(entities, entity_mask, regions)
+    _check_grid(regions, grid, window, pictures)
+    scores = _relevance(entities, entity_mask, regions, pictures)
     windows = _place_windows(scores, entity_mask, regions, grid, window, placement)
     return RegionPositions(*windows, scores.flatten(0, 1).unsqueeze(1))
 
 
-def straight_through_weights(positions: RegionPositions, entity_mask: Tensor) -> Tensor:
+def straight_through_weights(positions: RegionPositions, entity_mask: Tensor, pictures: Tensor | None = None) -> Tensor:
     """Factors for the regions that are exactly 1 and yet let the loss move the position.
 
     An argmax passes no gradient, so positioning would learn from nothing. Multiplied into the regions before fusion,
@@ -115,21 +124,27 @@ def straight_through_weights(positions: RegionPositions, entity_mask: Tensor) ->
     Args:
         positions: What `position_regions` returned for a batch of B sentences and M entities.
         entity_mask: The mask it was given, (B, M) bool.
+        pictures: The pictures it was given.
 
     Returns:
         Weights of 1.0, to the last bit, (B, R), of the dtype of `positions.scores`.
     """
     count = entity_mask.sum(dim=1, keepdim=True).clamp(min=1)  # (B, 1)
     share = positions.scores.sum(dim=1) / count  # (B, R)
-    scale = STRAIGHT_THROUGH_SHARE * share.shape[-1]
+    scale: float | Tensor = STRAIGHT_THROUGH_SHARE * share.shape[-1]
+    if pictures is not None:  # a sentence's own regions count, not those of the batch's widest
+        scale = scale * pictures.sum(dim=1, keepdim=True) / pictures.shape[1]
     return 1.0 + scale * (share - share.detach())
 
 
-def _check_grid(regions: Tensor, grid: tuple[int, int], window: int) -> None:
+def _check_grid(regions: Tensor, grid: tuple[int, int], window: int, pictures: Tensor | None) -> None:
     rows, columns = grid
-    if rows * columns != regions.shape[1]:
+    count = 1 if pictures is None else pictures.shape[1]
+    if rows * columns * count != regions.shape[1]:
+        several = f" of {count} pictures" if count > 1 else ""
         raise ValueError(
-            f"A grid of {rows} x {columns} needs {rows * columns} regions, but there are {regions.shape[1]}."
+            f"A grid of {rows} x {columns}{several} needs {rows * columns * count} regions, but there are "
+            f"{regions.shape[1]}."
         )
     if window < 1:
         raise ValueError(f"The window must be at least one region wide, not {window}.")
@@ -142,9 +157,10 @@ def attention_logits(queries: Tensor, keys: Tensor) -> Tensor:
         return queries.to(dtype) @ keys.to(dtype).transpose(1, 2) / math.sqrt(queries.shape[-1])
 
 
-def _relevance(entities: Tensor, entity_mask: Tensor, regions: Tensor) -> Tensor:
+def _relevance(entities: Tensor, entity_mask: Tensor, regions: Tensor, pictures: Tensor | None) -> Tensor:
     """Eq. 1: a softmax over the regions for each entity, (B, M, R); 0 for masked entities."""
-    return attention_logits(entities, regions).softmax(dim=-1).masked_fill(~entity_mask.unsqueeze(-1), 0.0)
+    logits = without_absent(attention_logits(entities, regions), pictures)
+    return logits.softmax(dim=-1).masked_fill(~entity_mask.unsqueeze(-1), 0.0)
 
 
 def first_maximum(values: Tensor) -> Tensor:
@@ -170,14 +186,16 @@ def _place_windows(
     """
     rows, columns = grid
     height, width = window_size(grid, window)
-    index = torch.arange(rows * columns, device=regions.device)
-    row, column = index // columns, index % columns  # (R,)
+    index = torch.arange(regions.shape[1], device=regions.device)
+    picture, cell = index // (rows * columns), index % (rows * columns)
+    row, column = cell // columns, cell % columns  # (R,)
 
     center = first_maximum(relevance)  # (B, N)
+    same_picture = picture == picture[center].unsqueeze(-1)  # (B, N, R)
     row_distance = (row - row[center].unsqueeze(-1)).abs()
     column_distance = (column - column[center].unsqueeze(-1)).abs()
     distance = torch.maximum(row_distance, column_distance)  # (B, N, R)
-    is_neighbour = (distance < window) & (distance > 0)
+    is_neighbour = (distance < window) & (distance > 0) & same_picture
     affinity = attention_logits(torch.take_along_dim(regions, center.unsqueeze(-1), dim=1), regions)
     nearest = first_maximum(affinity.masked_fill(~is_neighbour, -torch.inf))
     neighbour = torch.where(is_neighbour.any(dim=-1), nearest, center)
@@ -188,7 +206,7 @@ def _place_windows(
         top, left = row[center] - (height - 1) // 2, column[center] - (width - 1) // 2
     top, left = top.clamp(0, rows - height), left.clamp(0, columns - width)
     below, beyond = row - top.unsqueeze(-1), column - left.unsqueeze(-1)  # (B, N, R)
-    inside = (below >= 0) & (below < height) & (beyond >= 0) & (beyond < width)
+    inside = (below >= 0) & (below < height) & (beyond >= 0) & (beyond < width) & same_picture
 
     mask = inside & present.unsqueeze(-1)
     center, neighbour, top, left = (

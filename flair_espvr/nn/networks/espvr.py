@@ -195,9 +195,10 @@ class ESPVRNetwork(Network[ESPVROutput]):
         entity_mask = spans.mask & images.present[:, None]
         positions = position_regions(span_features(text, spans), entity_mask, regions, **self._window(images))
         if self.config.positioning == "straight_through" and self.training:
-            regions = regions * straight_through_weights(positions, entity_mask)[:, :, None]
+            regions = regions * straight_through_weights(positions, entity_mask, images.several)[:, :, None]
         cells = math.prod(window_size(images.grid, self.config.window))
         return *select_regions(regions, positions.mask, cells), positions
 
     def _window(self, images: ImageFeatures) -> dict[str, Any]:
-        return {"grid": images.grid, "window": self.config.window, "placement": self.config.window_placement}
+        sizes = {"grid": images.grid, "window": self.config.window, "placement": self.config.window_placement}
+        return {**sizes, "pictures": images.several}

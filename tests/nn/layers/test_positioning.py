@@ -17,8 +17,11 @@ def first_index_of_maximum(values):
     return max(range(len(values)), key=lambda index: (values[index], -index))
 
 
-def position_slowly(entities, regions, rows, columns, window, placement="paper"):
-    """Paper 3.3 for one sentence, on lists of floats: (center, neighbour, top, left, window cells) or None."""
+def position_slowly(entities, regions, rows, columns, window, placement="paper", total=None):
+    """Paper 3.3 for one sentence, on lists of floats: (center, neighbour, top, left, window cells) or None.
+
+    `total` stands for what Eq. 2 sums, where it is known already.
+    """
     if not entities:
         return None
     scale = math.sqrt(len(regions[0]))
@@ -26,8 +29,9 @@ def position_slowly(entities, regions, rows, columns, window, placement="paper")
     def correlation(query, key):
         return sum(q * k for q, k in zip(query, key, strict=True)) / scale
 
-    total = [0.0] * len(regions)
-    for entity in entities:
+    given = total is not None
+    total = total if given else [0.0] * len(regions)
+    for entity in [] if given else entities:
         logits = [correlation(entity, region) for region in regions]
         highest = max(logits)
         exponentials = [math.exp(logit - highest) for logit in logits]
@@ -104,6 +108,44 @@ def test_equals_the_loop_of_the_paper(window, tied, placement):
                 alone = [entities[row, index].tolist()] if exists else []
                 expected = position_slowly(alone, regions[row].tolist(), *grid, window, placement)
                 assert as_row(each, row * entity_mask.shape[1] + index) == expected
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 10_000),
+    grid=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    count=st.integers(1, 4),
+    window=st.integers(1, 4),
+    placement=st.sampled_from(["paper", "centered"]),
+)
+def test_of_several_pictures_one_has_the_window(seed, grid, count, window, placement):
+    """Relevance over all that are there, then neighbours and window on the picture of b_c by the paper's loop."""
+    entities, entity_mask, _ = random_batch(seed, grid, tied=False)
+    generator = torch.Generator().manual_seed(seed)
+    cells = grid[0] * grid[1]
+    regions = torch.randn(len(entities), count * cells, 3, generator=generator, dtype=torch.float64)
+    pictures = torch.rand(len(entities), count, generator=generator) < 0.6
+    entity_mask = entity_mask & pictures.any(dim=1, keepdim=True)
+    sizes = {"grid": grid, "window": window, "placement": placement, "pictures": pictures}
+    positions = position_regions(entities, entity_mask, regions, **sizes)
+    for row in range(len(entities)):
+        there = [picture for picture in range(count) if pictures[row, picture]]
+        own = [regions[row, picture * cells : (picture + 1) * cells].tolist() for picture in there]
+        present = entities[row][entity_mask[row]].tolist()
+        total = [0.0] * (len(there) * cells)
+        for entity in present:
+            logits = [sum(map(math.prod, zip(entity, region, strict=True))) for picture in own for region in picture]
+            exponentials = [math.exp(logit / math.sqrt(3)) for logit in logits]
+            total = [one + value / sum(exponentials) for one, value in zip(total, exponentials, strict=True)]
+        best = first_index_of_maximum(total) // cells if present else 0
+        of_best = total[best * cells : (best + 1) * cells]
+        expected = position_slowly(present, own[best] if own else [], *grid, window, placement, of_best)
+        if expected is not None:
+            center, neighbour, top, left, inside = expected
+            first = there[best] * cells
+            expected = center + first, neighbour + first, top, left, {first + cell for cell in inside}
+        assert as_row(positions, row) == expected
+        assert not positions.scores[row].view(-1, count, cells)[:, ~pictures[row]].any()
 
 
 @settings(deadline=None, max_examples=200)
