@@ -28,14 +28,18 @@ def gold_regions(sentences: Sequence[Sentence], label_type: str) -> GoldRegions 
     most = max(len(regions) for post in posts for _, _, regions in post)
     start, end, count = (torch.zeros(len(posts), entities, dtype=torch.long) for _ in range(3))
     boxes = torch.zeros(len(posts), entities, most, 4)
+    images = torch.zeros(len(posts), entities, most, dtype=torch.long)
     for row, post in enumerate(posts):
         for place, (first, after, regions) in enumerate(post):
             start[row, place], end[row, place], count[row, place] = first, after, len(regions)
             for number, region in enumerate(regions):
                 boxes[row, place, number] = torch.tensor([region.left, region.top, region.right, region.bottom])
-    mask = torch.arange(most) < count.unsqueeze(2)  # (B, M, K)
-    start, end, boxes, mask = (field.to(flair.device, non_blocking=True) for field in (start, end, boxes, mask))
-    return GoldRegions(Spans(start, end, torch.zeros_like(start), end > start), boxes, mask)
+                images[row, place, number] = region.image
+    mask = torch.arange(most) < count.unsqueeze(2)  # (B, M, N)
+    start, end, boxes, mask, images = (
+        field.to(flair.device, non_blocking=True) for field in (start, end, boxes, mask, images)
+    )
+    return GoldRegions(Spans(start, end, torch.zeros_like(start), end > start), boxes, mask, images)
 
 
 def _known(sentence: Sentence, label_type: str) -> list[tuple[int, int, Sequence[Region]]]:

@@ -82,11 +82,11 @@ class GroundedTagger(StoredTagger):
         evidence = self.grounding.evidence(self.network.mentions(inputs["words"], output, gold.spans), images)
         if evidence is None:
             return []
-        known = gold.spans.mask & images.present[:, None]
-        presence = None if evidence.presence is None else evidence.presence[known]
-        return [
-            KnownPlaces(Evidence(evidence.logits[known], presence, evidence.grid), gold.boxes[known], gold.mask[known])
-        ]
+        known = gold.known(images.slots)
+        presence, several = (None if field is None else field[known] for field in (evidence.presence, evidence.several))
+        read = Evidence(evidence.logits[known], presence, evidence.grid, several)
+        readable = gold.on(images.slots).any(dim=2)[known]
+        return [KnownPlaces(read, gold.boxes[known], readable, None if gold.images is None else gold.images[known])]
 
     def _calibrate_grounding(self, known: Sequence[KnownPlaces]) -> None:
         if self.grounding is None or not any(len(part.mask) for part in known):

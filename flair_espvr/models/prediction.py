@@ -27,8 +27,8 @@ class PredictedEntity:
         score: Posterior probability of words and type.
         region: Where the image shows it; None where it does not, where there is none, or where nothing is known.
         grounded: How probable it is that the image shows it; None where there is none, or where nothing is known.
-        relevance: (H, W) how probable it is that a region of the grid is part of what it names; None where there is no
-            image, or where it was not asked for.
+        relevance: (H, W) how probable it is that a region of the grid is part of what it names, of several images
+            (K, H, W); None where there is no image, or where it was not asked for.
     """
 
     start: int
@@ -100,7 +100,7 @@ def predicted_entities(
     if grounding is not None and pictured is not None:
         place = torch.cat([grounding.places, grounding.score.unsqueeze(2)], dim=2)
         place = place.masked_fill(~grounding.shown.unsqueeze(2), torch.nan)
-        said = [place, grounding.grounded.unsqueeze(2)]
+        said = [place, grounding.image.unsqueeze(2), grounding.grounded.unsqueeze(2)]
         if with_relevance:
             said.append(grounding.relevance.flatten(2))
         fields.append(torch.cat(said, dim=2).masked_fill(~pictured[:, None, None], torch.nan))
@@ -117,12 +117,22 @@ def add_labels(sentence: Sentence, entities: Sequence[PredictedEntity], label_na
 
 
 def _entity(fields: np.ndarray, types: Sequence[str], grid: tuple[int, ...]) -> PredictedEntity:
-    _, start, end, type_, score, *said = fields[:11].tolist()
+    _, start, end, type_, score, *said = fields[:12].tolist()
     region, grounded = None, None
     if said:
-        *place, chance = said
-        region = None if math.isnan(place[0]) else Region(*place)
+        left, top, right, bottom, right_chance, image, chance = said
+        region = None if math.isnan(left) else Region(left, top, right, bottom, right_chance, int(image))
         grounded = None if math.isnan(chance) else chance
-    cells = fields[11:]
-    relevance = cells.reshape(grid) if len(cells) and not np.isnan(cells[0]) else None
+    relevance = _map(fields[12:].reshape(grid)) if len(fields) > 12 else None
     return PredictedEntity(int(start), int(end), types[int(type_)], score, region, grounded, relevance)
+
+
+def _map(cells: np.ndarray) -> np.ndarray | None:
+    """Return a map (H, W), or the maps (K, H, W) up to the last image that is there, of which the others have zeros."""
+    if cells.ndim == 2:
+        return None if np.isnan(cells[0, 0]) else cells
+    (there,) = np.nonzero(~np.isnan(cells[:, 0, 0]))
+    if not len(there):
+        return None
+    maps = np.nan_to_num(cells[: there[-1] + 1], nan=0.0)
+    return maps if len(maps) > 1 else maps[0]

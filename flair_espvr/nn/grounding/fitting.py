@@ -26,11 +26,13 @@ class KnownPlaces:
         evidence: Its leading dimension is N.
         boxes: (N, K, 4) left, top, right and bottom as fractions of the image.
         mask: (N, K) bool, boxes that exist; none of an entity that the image does not show.
+        images: (N, K) long, which of several images a box is on; None where all are on the first.
     """
 
     evidence: Evidence
     boxes: Tensor
     mask: Tensor
+    images: Tensor | None = None
 
 
 def fit_calibration(parts: Sequence[KnownPlaces]) -> GroundingCalibration:
@@ -89,13 +91,16 @@ def _overlaps(parts: Sequence[KnownPlaces], calibration: GroundingCalibration) -
     """IoU of each rectangle with the box that fits it best, (N,); 0 where there is none."""
     found = []
     for part in parts:
-        places = read_evidence(part.evidence, calibration).places.unsqueeze(1)  # (N, 1, 4)
+        reading = read_evidence(part.evidence, calibration)
+        places = reading.places.unsqueeze(1)  # (N, 1, 4)
+        images = torch.zeros_like(part.mask, dtype=torch.long) if part.images is None else part.images
         start, end = (
             torch.maximum(places[..., :2], part.boxes[..., :2]),
             torch.minimum(places[..., 2:], part.boxes[..., 2:]),
         )
         both = (end - start).clamp(min=0).prod(dim=2)  # (N, K)
         areas = [(boxes[..., 2:] - boxes[..., :2]).prod(dim=2) for boxes in (places, part.boxes)]
-        overlap = (both / (areas[0] + areas[1] - both)).masked_fill(~part.mask, 0.0)
+        there = part.mask & (images == reading.image.unsqueeze(1))
+        overlap = (both / (areas[0] + areas[1] - both)).masked_fill(~there, 0.0)
         found.append(torch.nn.functional.pad(overlap, (1, 0)).amax(dim=1))
     return torch.cat(found).cpu().numpy()

@@ -13,6 +13,7 @@ from flair_espvr.nn.grounding.reading import Evidence, Grounding, read_evidence
 from flair_espvr.nn.grounding.tensors import GoldRegions, Mentions
 from flair_espvr.nn.layers.positioning import first_maximum
 from flair_espvr.nn.layers.rectangles import covered_shares
+from flair_espvr.nn.layers.several_images import mean_over_images
 
 _SIZE = 256
 """D, width of the space in which entities and regions are compared."""
@@ -23,6 +24,8 @@ _DROPOUT = 0.5
 
 class GroundingHead(torch.nn.Module):
     """A bilinear map from an entity to the regions of the image, and a classifier of its presence.
+
+    Of several images of a post each is read by itself.
 
     Region r is part of what entity e names with the logit z_r = (W_e e + W_c c + w_e) . (W_b b_r + w_b) / sqrt(D), with
     layer-normed e, c how probable the tags are at its first word (a name may not say what to look for, where its type
@@ -57,7 +60,7 @@ class GroundingHead(torch.nn.Module):
         self.register_load_state_dict_pre_hook(_absent_in_older_files)
 
     def relevance(self, mentions: Mentions, regions: Tensor) -> Tensor:
-        """z, (B, M, R), from regions (B, R, Dv) in float32."""
+        """z, (B, M, R), from regions (B, R, Dv) in float32, those of one image or of several."""
         named = self.query(self.dropout(self.entity_norm(mentions.features)))
         query = (named + self.type_query(mentions.types)) / math.sqrt(_SIZE)  # (B, M, D)
         # (q W_b) b and not q (W_b b): there are fewer entities than regions.
@@ -69,7 +72,8 @@ class GroundingHead(torch.nn.Module):
         """`"regions"` and `"presence"`, (B,) each: sums over a post's entities; zero for a post without an image.
 
         `"regions"` is the cross-entropy between sigmoid(z) and the share of each cell that the boxes cover, a mean over
-        the cells; an entity that the image does not show covers none. `"presence"` is that of whether it shows it.
+        the cells; an entity that the image does not show covers none. `"presence"` is that of whether it shows it. Of
+        several images both are means over those that can be read.
 
         Args:
             mentions: The entities of `gold`.
@@ -78,18 +82,19 @@ class GroundingHead(torch.nn.Module):
         """
         if self.training and not self.learned and gold.boxes.shape[2]:  # until there is a box, nothing says where
             self.learned, self.calibration = True, GroundingCalibration()
-        known = gold.spans.mask & images.present[:, None]
-        shown = gold.mask.any(dim=2)  # (B, M)
+        slots = images.slots  # (B, K)
+        known, on = gold.known(slots), gold.on(slots)  # (B, M), (B, M, K, N)
         regions = images.regions.float()
         with torch.autocast(regions.device.type, enabled=False):
-            logits = self.relevance(mentions, regions)
-            target = covered_shares(gold.boxes.flatten(0, 1), gold.mask.flatten(0, 1), images.grid).view_as(logits)
-            cells = cross_entropy(logits, target, reduction="none").mean(dim=2)  # (B, M)
+            logits = _by_image(self.relevance(mentions, regions), slots)  # (B, M, K, R)
+            boxes = gold.boxes.unsqueeze(2).expand(*on.shape, 4)
+            target = covered_shares(boxes.flatten(0, 2), on.flatten(0, 2), images.grid).view_as(logits)
+            cells = cross_entropy(logits, target, reduction="none").mean(dim=3)  # (B, M, K)
             presence = self._presence(mentions, regions, logits.detach())
-            present = cross_entropy(presence, shown.to(presence.dtype), reduction="none")
+            present = cross_entropy(presence, on.any(dim=3).to(presence.dtype), reduction="none")
         return {
-            "regions": cells.masked_fill(~known, 0.0).sum(dim=1),
-            "presence": present.masked_fill(~known, 0.0).sum(dim=1),
+            name: mean_over_images(term, slots).masked_fill(~known, 0.0).sum(dim=1)
+            for name, term in (("regions", cells), ("presence", present))
         }
 
     def evidence(self, mentions: Mentions, images: ImageFeatures) -> Evidence | None:
@@ -101,10 +106,15 @@ class GroundingHead(torch.nn.Module):
             if self.learned:
                 regions = images.regions.float()
                 logits = self.relevance(mentions, regions)
-                return Evidence(logits, self._presence(mentions, regions, logits), images.grid)
-            if mentions.own_map is not None:
-                return Evidence(mentions.own_map.float(), None, images.grid)
-        return None
+                presence = self._presence(mentions, regions, _by_image(logits, images.slots))
+            elif mentions.own_map is not None:
+                logits, presence = mentions.own_map.float(), None
+            else:
+                return None
+        if images.several is None:
+            return Evidence(logits, None if presence is None else presence.squeeze(2), images.grid)
+        several = images.several.unsqueeze(1).expand(-1, logits.shape[1], -1)  # (B, M, K)
+        return Evidence(_by_image(logits, images.several), presence, images.grid, several)
 
     def answer(self, mentions: Mentions, images: ImageFeatures) -> Grounding | None:
         """Where the entities are, see `evidence` and `read_evidence`."""
@@ -112,13 +122,17 @@ class GroundingHead(torch.nn.Module):
         return None if evidence is None else read_evidence(evidence, self.calibration)
 
     def _presence(self, mentions: Mentions, regions: Tensor, logits: Tensor) -> Tensor:
-        """Return the logit of the image showing each entity, (B, M)."""
-        best = first_maximum(logits).unsqueeze(2)  # (B, M, 1)
-        region = _normed(torch.take_along_dim(regions, best, dim=1))  # (B, M, Dv)
-        evidence = torch.stack([logits.amax(dim=2), logits.logsumexp(dim=2) - math.log(logits.shape[2])], dim=2)
-        vectors = self.dropout(torch.cat([self.entity_norm(mentions.features), region], dim=2))
-        seen = torch.cat([vectors, evidence, mentions.types], dim=2)
-        return self.presence(seen).squeeze(2)
+        """Return the logit of each image showing each entity, (B, M, K), from (B, K * R, Dv) and z (B, M, K, R)."""
+        images, cells = logits.shape[2:]
+        best = first_maximum(logits) + cells * torch.arange(images, device=logits.device)  # (B, M, K)
+        region = _normed(torch.take_along_dim(regions, best.flatten(1).unsqueeze(2), dim=1))  # (B, M * K, Dv)
+        evidence = torch.stack([logits.amax(dim=3), logits.logsumexp(dim=3) - math.log(cells)], dim=3)
+        entity, types = (
+            values.unsqueeze(2).expand(-1, -1, images, -1)
+            for values in (self.entity_norm(mentions.features), mentions.types)
+        )
+        vectors = self.dropout(torch.cat([entity, region.unflatten(1, best.shape[1:])], dim=3))
+        return self.presence(torch.cat([vectors, evidence, types], dim=3)).squeeze(3)
 
     def get_extra_state(self) -> Tensor:
         """Return what no weight says: what has been learned, and the calibration."""
@@ -132,6 +146,11 @@ class GroundingHead(torch.nn.Module):
         """
         learned, *numbers = state.flatten().tolist()
         self.learned, self.calibration = bool(learned), GroundingCalibration.of_numbers(numbers)
+
+
+def _by_image(logits: Tensor, slots: Tensor) -> Tensor:
+    """Return logits (B, M, K * R) as (B, M, K, R), from slots (B, K)."""
+    return logits.unflatten(2, (slots.shape[1], -1))
 
 
 def _size(vectors: Tensor) -> Tensor:

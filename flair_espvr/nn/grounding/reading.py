@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from flair_espvr.nn.grounding.calibration import GroundingCalibration
+from flair_espvr.nn.layers.positioning import first_maximum
 from flair_espvr.nn.layers.rectangles import best_rectangles, edges_within_cells, rectangle_mask
 
 _EPSILON = 1e-6
@@ -26,14 +27,17 @@ class Evidence:
 
     Attributes:
         logits: (..., R) of each region being part of what the entity names; where `presence` is None, of an attention
-            that is a softmax over them, and can only say where rather than elsewhere.
-        presence: (...) logit of the image showing the entity; None where nothing has been learned of that.
+            that is a softmax over them, and can only say where rather than elsewhere. Of several images (..., K, R).
+        presence: (...) logit of the image showing the entity, of several images (..., K); None where nothing has been
+            learned of that.
         grid: (H, W).
+        several: (..., K) bool, which of several images there are; None where logits are of one image.
     """
 
     logits: Tensor
     presence: Tensor | None
     grid: tuple[int, int]
+    several: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -42,16 +46,19 @@ class Grounding:
 
     Attributes:
         places: (B, M, 4) left, top, right and bottom of the best rectangle as fractions of the image.
+        image: (B, M) long, which of a post's images that is on, from 0.
         score: (B, M) how probable it is that this place is right.
         grounded: (B, M) how probable it is that the image shows the entity; NaN where nothing is known of that.
         shown: (B, M) bool, whether the place is answered.
         relevance: (B, M, H, W) how probable it is that a region is part of what the entity names; where the head has
-            learned nothing, the network's attention, which sums to 1.
+            learned nothing, the network's attention, which sums to 1. Of several images (B, M, K, H, W), each by
+            itself, and NaN where one is not there.
         score_logit: (B, M) the score before it is calibrated.
         grounded_logit: (B, M) `grounded` before it is calibrated, or, where nothing is known, the best guess.
     """
 
     places: Tensor
+    image: Tensor
     score: Tensor
     grounded: Tensor
     shown: Tensor
@@ -69,6 +76,9 @@ def read_evidence(evidence: Evidence, calibration: GroundingCalibration) -> Grou
     regions, and its score is what to expect of its IoU times the probability of presence. With an attention p it is
     that with the largest sum of p - c / R, c being `BASE_RATES` times the exponential of the offset, and its score is
     the share inside.
+
+    Each of several images is read so by itself. The best is answered: that with the highest score or, of an attention,
+    the one whose rectangle holds most of a softmax over the regions of all. The post shows what one of them shows.
     """
     grid, presence = evidence.grid, evidence.presence
     if presence is not None:
@@ -84,14 +94,24 @@ def read_evidence(evidence: Evidence, calibration: GroundingCalibration) -> Grou
         edges, inside = _best_rectangles(relevance - base_rate, grid)
         score_logit = (relevance * inside).sum(dim=-1).logit(eps=_EPSILON)
     rows, columns = grid
-    places = edges / edges.new_tensor([columns, rows, columns, rows])
+    places = (edges / edges.new_tensor([columns, rows, columns, rows])).view(*evidence.logits.shape[:-1], 4)
+    image = torch.zeros_like(score_logit, dtype=torch.long)
+    if evidence.several is not None:
+        absent = ~evidence.several
+        rank = score_logit if presence is not None else score_logit.sigmoid().log() + evidence.logits.logsumexp(dim=-1)
+        image = first_maximum(rank.masked_fill(absent, -torch.inf))  # (...)
+        presence = None if presence is None else presence.masked_fill(absent, -torch.inf).amax(dim=-1)
+        places = torch.take_along_dim(places, image[..., None, None], dim=-2).squeeze(-2)
+        score_logit = torch.take_along_dim(score_logit, image.unsqueeze(-1), dim=-1).squeeze(-1)
+        relevance = relevance.masked_fill(absent.unsqueeze(-1), torch.nan)
     grounded_logit = score_logit if presence is None else presence
     grounded = calibration.grounded(grounded_logit)
     shown = grounded >= calibration.threshold
     if presence is None and not calibration.tells_presence:
         grounded, shown = torch.full_like(grounded, torch.nan), torch.ones_like(shown)
     return Grounding(
-        places=places.view(*evidence.logits.shape[:-1], 4),
+        places=places,
+        image=image,
         score=calibration.region(score_logit),
         grounded=grounded,
         shown=shown,

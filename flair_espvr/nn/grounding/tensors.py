@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from flair_espvr.nn.layers.spans import Spans
@@ -14,7 +15,8 @@ class Mentions:
     Attributes:
         features: (B, M, De) one vector for an entity: the mean of its words' vectors.
         types: (B, M, L) how probable each tag is at its first word.
-        own_map: (B, M, R) logits of the network's own attention over the regions; None where it has none.
+        own_map: (B, M, K * R) logits of the network's own attention over the regions of all images; None where it has
+            none.
     """
 
     features: Tensor
@@ -28,10 +30,26 @@ class GoldRegions:
 
     Attributes:
         spans: The entities of which it is known, M a post.
-        boxes: (B, M, K, 4) left, top, right and bottom as fractions of the image.
-        mask: (B, M, K) bool, boxes that exist; none of an entity that the image does not show.
+        boxes: (B, M, N, 4) left, top, right and bottom as fractions of the image.
+        mask: (B, M, N) bool, boxes that exist; none of an entity that no image shows.
+        images: (B, M, N) long, which of a post's images a box is on, from 0; None where all are on the first.
     """
 
     spans: Spans
     boxes: Tensor
     mask: Tensor
+    images: Tensor | None = None
+
+    def on(self, slots: Tensor) -> Tensor:
+        """Return which boxes are on which of the images that exist, (B, M, K, N) bool, from these, (B, K) bool."""
+        image = torch.arange(slots.shape[1], device=slots.device)[:, None]  # (K, 1)
+        named = image == 0 if self.images is None else image == self.images.unsqueeze(2)
+        return self.mask.unsqueeze(2) & named & slots[:, None, :, None]
+
+    def known(self, slots: Tensor) -> Tensor:
+        """Return the entities of which it is known where the images that exist show them, (B, M) bool.
+
+        Not so of one that is shown by images alone which do not exist.
+        """
+        lost = self.mask.any(dim=2) & ~self.on(slots).flatten(2).any(dim=2)
+        return self.spans.mask & slots.any(dim=1, keepdim=True) & ~lost

@@ -185,3 +185,75 @@ def test_a_post_is_answered_as_it_is_alone() -> None:
     assert alone is not None
     for name, field in vars(alone).items():
         torch.testing.assert_close(field, vars(together)[name][2:], msg=name)
+
+
+SLOTS = torch.tensor([[True, False, True], [False, False, False], [False, True, True]])
+
+
+def several(own_map: bool) -> tuple[Mentions, ImageFeatures]:
+    """Three posts with up to three images, the second without any."""
+    mentions, _ = batch(own_map=False)
+    regions = torch.randn(3, 3 * REGIONS, 7) * SLOTS.repeat_interleave(REGIONS, dim=1).unsqueeze(2)
+    present = SLOTS.any(dim=1)
+    images = ImageFeatures(regions, torch.randn(3, 7), present, GRID, count=2, several=SLOTS)
+    return replace(mentions, own_map=torch.randn(3, 2, 3 * REGIONS) if own_map else None), images
+
+
+def of_image(mentions: Mentions, images: ImageFeatures, image: int) -> tuple[Mentions, ImageFeatures]:
+    """The same posts with one of their images alone."""
+    cells = slice(image * REGIONS, (image + 1) * REGIONS)
+    own = None if mentions.own_map is None else mentions.own_map[..., cells]
+    alone = ImageFeatures(images.regions[:, cells], images.pooled, SLOTS[:, image], GRID, count=2)
+    return replace(mentions, own_map=own), alone
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_of_several_images_each_is_read_by_itself_and_the_best_is_the_answer(*, learned: bool) -> None:
+    grounding, (mentions, images) = head(), several(own_map=True)
+    grounding.learned = learned
+    assert mentions.own_map is not None
+    together = grounding.answer(mentions, images)
+    alone = [grounding.answer(*of_image(mentions, images, image)) for image in range(3)]
+    assert together is not None
+    weights = mentions.own_map.exp()  # the share of an image in the attention to all of them
+    for post in (0, 2):
+        there = [image for image in range(3) if SLOTS[post, image]]
+        for entity in range(2):
+            found = {image: answer for image in there if (answer := alone[image]) is not None}
+            shares = weights[post, entity].view(3, REGIONS).sum(dim=1)
+            chances = {
+                image: float(answer.score[post, entity] * (1 if learned else shares[image]))
+                for image, answer in found.items()
+            }
+            best = max(there, key=chances.__getitem__)
+            assert int(together.image[post, entity]) == best
+            for name in ("places", "score", "score_logit"):
+                torch.testing.assert_close(vars(together)[name][post, entity], vars(found[best])[name][post, entity])
+            if learned:
+                most = max(float(answer.grounded[post, entity]) for answer in found.values())
+                assert float(together.grounded[post, entity]) == pytest.approx(most, abs=1e-5)
+            for image in range(3):
+                cells = together.relevance[post, entity, image]
+                if image in there:
+                    torch.testing.assert_close(cells, found[image].relevance[post, entity])
+                else:
+                    assert cells.isnan().all()
+
+
+def test_losses_of_several_images_are_means_of_those_of_each() -> None:
+    grounding, (mentions, images), known = head(), several(own_map=True), gold()
+    on = torch.tensor([[[0, 2], [0, 0]], [[0, 1], [0, 0]], [[1, 0], [0, 0]]])  # one of post 2 is on an absent image
+    losses = grounding.losses(mentions, images, replace(known, images=on))
+    for name in ("regions", "presence"):
+        for post in (0, 2):
+            terms = []
+            for image in (image for image in range(3) if SLOTS[post, image]):
+                there = replace(known, mask=known.mask & (on == image))
+                terms.append(grounding.losses(*of_image(mentions, images, image), there)[name][post])
+            torch.testing.assert_close(losses[name][post], torch.stack(terms).mean())
+        assert losses[name][1] == 0
+
+
+def test_an_entity_that_is_on_an_unreadable_image_alone_is_unknown() -> None:
+    known = replace(gold(), images=torch.full((3, 2, 2), 1))
+    assert known.known(SLOTS).tolist() == [[False, True], [False, False], [True, False]]
