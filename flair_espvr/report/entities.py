@@ -42,7 +42,8 @@ class Mention:
         score: the tagger's confidence in 0..1; `None` for a missed entity.
         region: where the picture shows the entity; `None` where it does not, or where no picture was used.
         grounded: how probable it is that the picture shows it, 0..1; `None` where the tagger does not say.
-        relevance: how probable that is of each cell of the picture, (H, W); `None` where it was not asked for.
+        relevance: how probable that is of each cell of the picture, (H, W), or of several pictures, (K, H, W); `None`
+            where it was not asked for.
         gold_regions: where the gold says that it is, empty for "not in the picture"; `None` where it does not say.
         outcome: how it compares with the gold labels; `None` where there are none to compare with.
         gold_types: the types the gold gives to the same words, if it gives others.
@@ -65,6 +66,13 @@ class Mention:
     def is_absent(self) -> bool:
         """Whether the tagger states that the picture does not show it."""
         return self.region is None and self.grounded is not None
+
+    def map_of(self, picture: int) -> np.ndarray | None:
+        """Return its map of one of the post's pictures, counted from 0, (H, W); `None` where there is none."""
+        if self.relevance is None:
+            return None
+        maps = self.relevance.reshape(-1, *self.relevance.shape[-2:])
+        return maps[picture] if picture < len(maps) and (picture == 0 or maps[picture].any()) else None
 
     @property
     def times_even(self) -> float | None:

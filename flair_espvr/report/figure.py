@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from flair.data import Sentence
 
-from flair_espvr.data.metadata import IMAGE, metadata_or_none
+from flair_espvr.data.metadata import IMAGE, sentence_images
 from flair_espvr.data.region import Region
 from flair_espvr.errors import ConfigurationError
-from flair_espvr.images.loading import load_image
+from flair_espvr.images.loading import ImageSource, load_image
 from flair_espvr.report.entities import Mention, read_entities
 from flair_espvr.report.heat import heat_image
 
@@ -30,7 +30,8 @@ def entity_figure(sentence: Sentence, *, label_type: str = "ner", gold_label_typ
     """Draw a tagged post's picture once for each of its entities, as a matplotlib figure.
 
     A panel shows the map of `predict(..., return_relevance=True)` where the label has one, the region as a box, gold
-    boxes dashed, and is grey where the answer is that the picture does not show the entity.
+    boxes dashed, and is grey where the answer is that the picture does not show the entity. Of several pictures it
+    shows the one that has the region or, without one, the first gold box, or the largest value of the map.
 
     Args:
         sentence: A tagged post with a picture.
@@ -46,11 +47,10 @@ def entity_figure(sentence: Sentence, *, label_type: str = "ner", gold_label_typ
     """
     from matplotlib.figure import Figure
 
-    source = metadata_or_none(sentence, IMAGE)
-    if source is None:
+    sources = sentence_images(sentence)
+    if not sources:
         raise ConfigurationError(f"entity_figure: {sentence.text[:60]!r} has no picture under metadata {IMAGE!r}")
-    picture = load_image(source, shrink_to=_LARGEST)
-    picture.thumbnail((_LARGEST, _LARGEST))
+    pictures: dict[int, np.ndarray] = {}
     entities = read_entities(sentence, label_type, gold_label_type)
     columns = max(1, min(_COLUMNS, len(entities)))
     rows = max(1, -(-len(entities) // columns))
@@ -59,26 +59,46 @@ def entity_figure(sentence: Sentence, *, label_type: str = "ner", gold_label_typ
     for panel in panels:
         panel.axis("off")
     if not entities:
-        panels[0].imshow(picture)
+        panels[0].imshow(_pixels(sources[0]))
         panels[0].set_title("no entity found")
     for panel, entity in zip(panels, entities, strict=False):
-        _draw(panel, np.asarray(picture.convert("RGB")), entity)
+        place = _drawn_on(entity)
+        if place not in pictures:
+            pictures[place] = _pixels(sources[place])
+        _draw(panel, pictures[place], entity, place)
     return figure
 
 
-def _draw(panel: "Axes", picture: np.ndarray, entity: Mention) -> None:
+def _pixels(source: ImageSource) -> np.ndarray:
+    picture = load_image(source, shrink_to=_LARGEST)
+    picture.thumbnail((_LARGEST, _LARGEST))
+    return np.asarray(picture)
+
+
+def _drawn_on(entity: Mention) -> int:
+    """Which of the post's pictures an entity is drawn on, from 0."""
+    regions = [entity.region] if entity.region is not None else [*(entity.gold_regions or ())]
+    if regions:
+        return regions[0].image
+    if entity.relevance is None or entity.relevance.ndim == 2:
+        return 0
+    return int(entity.relevance.max(axis=(1, 2)).argmax())
+
+
+def _draw(panel: "Axes", picture: np.ndarray, entity: Mention, place: int) -> None:
     height, width = picture.shape[:2]
     if entity.is_absent:
         grey = picture.mean(axis=2, keepdims=True)
         picture = (0.4 * grey + 0.6 * 255).repeat(3, axis=2).astype(np.uint8)
     panel.imshow(picture, extent=(0, 1, 1, 0), aspect=height / width)
-    if entity.relevance is not None:
-        heat = np.asarray(heat_image(entity.relevance).convert("RGBA"))
+    if (cells := entity.map_of(place)) is not None:
+        heat = np.asarray(heat_image(cells).convert("RGBA"))
         panel.imshow(heat, extent=(0, 1, 1, 0), aspect=height / width, interpolation="nearest")
     if entity.region is not None:
         _box(panel, entity.region, "-")
     for region in entity.gold_regions or ():
-        _box(panel, region, "--")
+        if region.image == place:
+            _box(panel, region, "--")
     lines = [f"{entity.text}  {entity.type}" + ("" if entity.score is None else f" {entity.score:.0%}")]
     if entity.is_absent:
         lines.append(f"not in the picture ({entity.grounded:.0%})")

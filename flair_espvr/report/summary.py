@@ -17,7 +17,7 @@ class Summary:
     """Counts over the posts added so far.
 
     Attributes:
-        posts, pictures: posts, and those with a picture, readable or not.
+        posts, pictures, several: posts, those with a picture, readable or not, and those with more than one.
         most_entities: the largest entity number of any post.
         predicted, located, absent: entities by type, those of them with a region, and those that are said not to be in
             the picture.
@@ -28,6 +28,7 @@ class Summary:
 
     posts: int = 0
     pictures: int = 0
+    several: int = 0
     most_entities: int = 0
     predicted: Counter[str] = field(default_factory=Counter)
     located: Counter[str] = field(default_factory=Counter)
@@ -43,11 +44,13 @@ class Summary:
     def add(self, card: Card) -> None:
         """Count one post."""
         self.posts += 1
-        self.pictures += card.image_name is not None
-        if card.image_name is not None and card.image_problem is not None:
-            self._unreadable.add(card.image_name)
-        self.maps += len(card.heats)
-        self.gold_boxes += len(card.gold_boxes)
+        self.pictures += bool(card.pictures)
+        self.several += len(card.pictures) > 1
+        for picture in card.pictures:
+            if picture.problem is not None:
+                self._unreadable.add(picture.name)
+            self.maps += len(picture.heats)
+            self.gold_boxes += len(picture.gold_boxes)
         for entity in card.entities:
             if entity.outcome is Outcome.MISSED:
                 self.missed[entity.type] += 1

@@ -422,3 +422,24 @@ def test_text_without_spaces_is_shown_as_it_was_written(page_of: PageOf, tmp_pat
             for mark in page.select("mark .number, mark .tag"):
                 mark.extract()
             assert page.select_one("article .text").text == text
+
+
+def test_each_of_several_pictures_has_a_figure_with_its_own_boxes(page_of: PageOf) -> None:
+    maps = np.zeros((3, 2, 2))
+    maps[0, 0, 0] = maps[2, 1, 1] = 0.5
+    sentence = post(image=[picture(), b"broken", picture()], caption=["a man", "nothing", "a hall"])
+    sentence[0:2].add_label("ner", "PER", 0.9, region=Region(0, 0, 0.5, 1, 0.8, image=2), grounded=0.9, relevance=maps)
+    sentence[3:5].add_label("ner", "LOC", 0.9, region=Region(0.5, 0, 1, 1, 0.8), regions=(Region(0, 0, 1, 1, image=2),))
+    page = page_of([sentence, post(image=[picture(), picture()], caption=["one for both"]), post(caption="none")])
+    first, second, third = page.select("article")
+    figures = first.select("figure")
+    assert [figure.select_one(".which").text for figure in figures] == ["Picture 1", "Picture 2", "Picture 3"]
+    assert [figure.figcaption.text for figure in figures] == ["a man", "nothing", "a hall"]
+    drawn = [[box["data-entity"] for box in figure.select(".box, .gold-box, .heat")] for figure in figures]
+    assert drawn == [["1", "2"], [], ["1", "2", "1"]]  # maps, gold boxes, boxes
+    assert [bool(figure.select("img:not(.heat)")) for figure in figures] == [True, False, True]
+    assert "on picture 3" in first.select_one('li[data-entity="1"]').text
+    assert [len(figure.select("figcaption")) for figure in second.select("figure")] == [0, 1]
+    assert [figure.text.split() for figure in third.select("figure")] == [["No", "picture", "none"]]
+    assert not third.select(".which")
+    assert (counts(page)["with picture"], counts(page)["picture unreadable"]) == ("2", "1")
