@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,7 @@ from flair.data import Sentence
 from flair.nn import Classifier
 
 from flair_espvr.data.formats.records import RecordError, parse_record, record_contexts
-from flair_espvr.data.metadata import IMAGE, IMAGE_ERROR, OBJECTS
+from flair_espvr.data.metadata import IMAGE, OBJECTS, image_errors, sentence_images
 from flair_espvr.data.post import Post
 from flair_espvr.data.sentences import post_sentence
 from flair_espvr.errors import EspvrError, PostFormatError
@@ -58,7 +58,11 @@ class Answers:
         self._batcher = DynamicBatcher(tagger, **maps)
 
     def tag(
-        self, text: str, picture: Path | None = None, contexts: Mapping[str, str] | None = None
+        self,
+        text: str,
+        picture: Path | None = None,
+        contexts: Mapping[str, str] | None = None,
+        further: Sequence[Path] = (),
     ) -> tuple[str, dict[str, Any]]:
         """Tag one post.
 
@@ -66,6 +70,7 @@ class Answers:
             text: the post.
             picture: the file of its picture; one that cannot be read is told on the card, and counts as none.
             contexts: its caption and the like, by metadata key; objects as `OBJECTS_FORM`.
+            further: the files of further pictures.
 
         Returns:
             The post as a card of HTML, and as a JSON object with its `"entities"`.
@@ -80,10 +85,14 @@ class Answers:
         if not text.strip():
             raise RefusedError("There is no text: a post needs one, with or without a picture.")
         sentence = self._sentence(_post(text, contexts))
-        if picture is not None:
-            if picture.stat().st_size > self.limits.picture_bytes:
+        pictures = [*([] if picture is None else [picture]), *further]
+        self._check_count(len(pictures))
+        for file in pictures:
+            if file.stat().st_size > self.limits.picture_bytes:
                 raise RefusedError(f"The picture is larger than {self.limits.picture_bytes // MIB} MiB.")
-            sentence.add_metadata(IMAGE, picture.read_bytes())
+        if pictures:
+            contents = [file.read_bytes() for file in pictures]
+            sentence.add_metadata(IMAGE, contents if len(contents) > 1 else contents[0])
         self._batcher.predict(sentence)
         card = post_html(sentence, label_type=self._label_type)
         return card, prediction_record(sentence, label_type=self._label_type)
@@ -114,7 +123,7 @@ class Answers:
                 file.write(jsonl_predictions(sentences, label_type=self._label_type))
             write_report(sentences, page, label_type=self._label_type)
         entities = sum(len(sentence.get_spans(self._label_type)) for sentence in sentences)
-        bad = sum(sentence.has_metadata(IMAGE_ERROR) for sentence in sentences)
+        bad = sum(len(image_errors(sentence)) for sentence in sentences)
         return TaggedFiles(
             predictions,
             page,
@@ -140,7 +149,14 @@ class Answers:
             raise RefusedError(f"There are more than {self.limits.posts:,} posts.")
         if not sentences:
             raise RefusedError("There are no posts in the file.")
+        for sentence in sentences:
+            self._check_count(len(sentence_images(sentence)))
         return sentences
+
+    def _check_count(self, pictures: int) -> None:
+        """Refuse a post with too many pictures, all of which a model reads at once."""
+        if pictures > self.limits.post_pictures:
+            raise RefusedError(f"A post has {pictures:,} pictures, more than {self.limits.post_pictures}.")
 
     def _predicted(self, sentences: Iterable[Sentence]) -> Iterator[int]:
         """How many posts are tagged, again and again."""

@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from flair.data import Sentence
 from flair.nn import Classifier
 
 from flair_espvr.data.metadata import CAPTION, OBJECTS
 from flair_espvr.data.picture_object import object_to_json
-from flair_espvr.data.post import Context
+from flair_espvr.data.post import Context, Post
 from flair_espvr.models.capabilities import HasHyperparameters, ReadsContexts, ReadsImages
 from flair_espvr.tagging import posts_from
 from flair_espvr.web.answers import Answers
@@ -21,7 +22,7 @@ from flair_espvr.web.server import LOCALHOST, launch_page
 
 TITLE = "Entities in text and picture"
 
-Example = Mapping[str, str | None]
+Example = Mapping[str, Any]
 
 
 @contextmanager
@@ -66,19 +67,26 @@ def example_posts(source: str, most: int = 24) -> list[Example]:
         EspvrError, OSError: it cannot be read.
     """
     posts, _ = posts_from([source])
-    return [
-        {
-            "text": str((post.record or {}).get("text") or " ".join(post.tokens or ())),
-            "image": str(post.image) if isinstance(post.image, str) and Path(post.image).is_file() else None,
-            **{key: _as_text(value) for key, value in post.contexts.items()},
-        }
-        for post in islice(posts, most)
-    ]
+    return [_example(post) for post in islice(posts, most)]
+
+
+def _example(post: Post) -> Example:
+    there = [str(image) for image in post.images if isinstance(image, str) and Path(image).is_file()]
+    return {
+        "text": str((post.record or {}).get("text") or " ".join(post.tokens or ())),
+        "image": next(iter(there), None),
+        **{key: _as_text(value) for key, value in post.contexts.items()},
+        **({"further": there[1:]} if len(there) > 1 else {}),
+    }
 
 
 def _as_text(context: Context) -> str:
     """Return a context as the page's field for it takes it."""
-    return context if isinstance(context, str) else json.dumps(context, default=object_to_json, ensure_ascii=False)
+    if isinstance(context, str):
+        return context
+    if context and all(isinstance(text, str) for text in context):
+        return " ".join(map(str, context))
+    return json.dumps(context, default=object_to_json, ensure_ascii=False)
 
 
 def _contexts(tagger: Classifier[Sentence]) -> tuple[str, ...]:

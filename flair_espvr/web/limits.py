@@ -18,6 +18,7 @@ class Limits:
     Attributes:
         characters: of a text, and of each context.
         picture_bytes: size of a picture's file.
+        post_pictures: pictures of one post.
         upload_bytes: size of all that one request brings.
         posts: in a batch.
         zip_files: in a zip of pictures.
@@ -28,6 +29,7 @@ class Limits:
 
     characters: int = 100_000
     picture_bytes: int = 16 * MIB
+    post_pictures: int = 8
     upload_bytes: int = 64 * MIB
     posts: int = 500
     zip_files: int = 1_000
@@ -37,7 +39,8 @@ class Limits:
 
     def __str__(self) -> str:
         return (
-            f"Texts of up to {self.characters:,} characters, pictures of up to {self.picture_bytes // MIB} MiB; "
-            f"batches of up to {self.posts:,} posts and {self.zip_files:,} pictures, {self.upload_bytes // MIB} MiB "
+            f"Texts of up to {self.characters:,} characters, pictures of up to {self.picture_bytes // MIB} MiB, "
+            f"{self.post_pictures} a post; batches of up to {self.posts:,} posts and {self.zip_files:,} pictures, "
+            f"{self.upload_bytes // MIB} MiB "
             f"packed and {self.zip_bytes // MIB} MiB unpacked."
         )

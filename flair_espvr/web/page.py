@@ -60,7 +60,7 @@ def build_page(
     title: str,
     reads_images: bool = True,
     contexts: Sequence[str] = tuple(_CONTEXTS),
-    examples: Sequence[Mapping[str, str | None]] = (),
+    examples: Sequence[Mapping[str, Any]] = (),
 ) -> gr.Blocks:
     """Return the page, not launched yet; see `launch_page`.
 
@@ -69,13 +69,16 @@ def build_page(
         title: its heading.
         reads_images: whether to ask for pictures.
         contexts: metadata keys of what to ask for besides text and picture.
-        examples: posts to begin with: `"text"`, the path of the `"image"`, and contexts.
+        examples: posts to begin with: `"text"`, the path of the `"image"`, contexts, and the paths of `"further"`
+            pictures.
     """
     asked = [key for key in _CONTEXTS if key in contexts]
 
-    def tag(text: str, picture: str | None, *texts: str | None) -> tuple[str, dict[str, Any]]:
+    def tag(text: str, picture: str | None, *others: Any) -> tuple[str, dict[str, Any]]:
+        *texts, more = others
         given = {key: value or "" for key, value in zip(asked, texts, strict=True)}
-        card, record = _told(lambda: answers.tag(text or "", Path(picture) if picture else None, given))
+        first = Path(picture) if picture else None
+        card, record = _told(lambda: answers.tag(text or "", first, given, list(map(Path, more or []))))
         return f'<div class="espvr">{card}</div>', record
 
     def tag_files(
@@ -114,6 +117,15 @@ def build_page(
                         )
                         # Gradio would open it with Pillow, without our bounds.
                         picture.preprocess = lambda payload: payload and payload.path
+                        with gr.Accordion("More pictures", open=False, visible=reads_images):
+                            further = gr.File(
+                                label="Further pictures of the post",
+                                type="filepath",
+                                file_count="multiple",
+                                file_types=["image"],
+                                height=140,
+                                elem_id="further",
+                            )
                         with gr.Accordion("Caption and other contexts", visible=bool(asked)):
                             fields = [
                                 gr.Textbox(label=label, info=info, elem_id=key)
@@ -125,10 +137,14 @@ def build_page(
                         card = gr.HTML(f'<div class="espvr">{_EMPTY}</div>', elem_id="card")
                         with gr.Accordion("JSON", open=False):
                             record = gr.JSON(label="The post with its entities")
-                inputs = [text, picture, *fields]
+                inputs = [text, picture, *fields, further]
                 if examples:
-                    rows = [[post.get("text"), post.get("image"), *map(post.get, asked)] for post in examples]
-                    gr.Examples(rows, inputs, label="Posts to try", examples_per_page=6, api_visibility="private")
+                    shown = ["text", "image", *asked]
+                    shown += ["further"] if any(post.get("further") for post in examples) else []
+                    rows = [list(map(post.get, shown)) for post in examples]
+                    gr.Examples(
+                        rows, inputs[: len(shown)], label="Posts to try", examples_per_page=6, api_visibility="private"
+                    )
             with gr.Tab("Many posts"):
                 gr.Markdown(_BATCH + str(answers.limits))
                 with gr.Row():

@@ -104,6 +104,17 @@ def test_what_is_too_large(answers: Answers, tmp_path: Path) -> None:
         answers.tag("a", tmp_path / "large.png")
 
 
+def test_further_pictures_and_how_many_a_post_may_have(answers: Answers, pictures: list[Path], tmp_path: Path) -> None:
+    html, _ = answers.tag("mary jane in oakland", pictures[0], further=pictures[1:3])
+    assert len(BeautifulSoup(html, "lxml").select(".picture")) == 3
+    with pytest.raises(RefusedError, match="9 pictures, more than 8"):
+        answers.tag("mary", pictures[0], further=pictures[:1] * 8)
+    posts = tmp_path / "many.jsonl"
+    posts.write_text(json.dumps({"text": "mary", "image": ["1.png"] * 9}), encoding="utf-8")
+    with pytest.raises(RefusedError, match="9 pictures, more than 8"):
+        answers.tag_files(posts, None, tmp_path)
+
+
 @pytest.fixture
 def batch(tmp_path: Path, pictures: list[Path]) -> tuple[Path, Path]:
     """Posts that name pictures inside and outside of their zip, and the zip."""

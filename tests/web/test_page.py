@@ -81,14 +81,18 @@ def test_the_api_and_what_it_refuses(address: str, pictures: list[Path], tmp_pat
     client = gradio_client.Client(address, verbose=False)
     picture = gradio_client.handle_file(str(pictures[0]))
     with ThreadPoolExecutor(1) as visitor:
-        card, record = visitor.submit(client.predict, "mary in oakland", picture, "a woman", api_name="/tag").result()
+        card, record = visitor.submit(
+            client.predict, "mary in oakland", picture, "a woman", [picture, picture], api_name="/tag"
+        ).result()
     assert record["text"] == "mary in oakland"
     assert record["caption"] == "a woman"
     assert "<article" in card
+    assert card.count("<figure") == 3
 
-    assert call(address, "tag", ["  ", None, ""])[0] == "error"
-    assert call(address, "tag", ["mary", file(upload(address, pictures[1])), ""])[0] == "complete"
-    assert call(address, "tag", ["mary", file("/etc/hostname"), ""])[0] == "error"
+    assert call(address, "tag", ["  ", None, "", None])[0] == "error"
+    assert call(address, "tag", ["mary", file(upload(address, pictures[1])), "", None])[0] == "complete"
+    assert call(address, "tag", ["mary", file("/etc/hostname"), "", None])[0] == "error"
+    assert call(address, "tag", ["mary", None, "", [file("/etc/hostname")]])[0] == "error"
 
     asked = []
 
@@ -103,7 +107,12 @@ def test_the_api_and_what_it_refuses(address: str, pictures: list[Path], tmp_pat
         thread = threading.Thread(target=other.serve_forever)
         thread.start()
         url = f"http://127.0.0.1:{other.server_port}/a.png"
-        for data in (["mary", file(url), ""], [file(url), None, ""], [{"deep": [file(url)]}, None, ""]):
+        for data in (
+            ["mary", file(url), "", None],
+            ["mary", None, "", [file(url)]],
+            [file(url), None, "", None],
+            [{"deep": [file(url)]}, None, "", None],
+        ):
             assert call(address, "tag", data)[0] == "error"
         assert call(address, "tag_files", [file(url), None])[0] == "error"
         other.shutdown()
