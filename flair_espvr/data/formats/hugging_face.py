@@ -1,7 +1,8 @@
 """Posts of Hugging Face's `datasets`: a `DatasetDict` of tokens, ner_tags and image as a folder of posts, and back.
 
 `tokens` are words, or `text` is a text; `ner_tags` are tags in BIO or BIOES, as text or as numbers of a `ClassLabel`;
-`image` is an `Image` or a path. Further columns are fields of JSONL: `id`, `caption`, `ocr` and the like.
+`image` is an `Image` or a path, `images` a list of such. Further columns are fields of JSONL: `id`, `caption`, `ocr`
+and the like.
 """
 
 import logging
@@ -14,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flair_espvr.data.bio import bio_from_bioes, is_tag, lenient_entities
-from flair_espvr.data.formats.contexts import read_contexts
+from flair_espvr.data.formats.contexts import contexts_of, read_contexts
 from flair_espvr.data.formats.convert import read_any
 from flair_espvr.data.formats.detect import corpus_files
 from flair_espvr.data.formats.jsonl import write_records
 from flair_espvr.data.formats.parquet import parsed_row
 from flair_espvr.data.metadata import CONTEXTS, IMAGE, OBJECTS
-from flair_espvr.data.post import Post
+from flair_espvr.data.post import Context, Picture, Post, one_or_several
 from flair_espvr.data.post_folder import context_files, image_folder
 from flair_espvr.errors import ConfigurationError, PostFormatError
 from flair_espvr.images.folder import ImageFolder
@@ -38,6 +39,9 @@ _SPLITS = {"validation": "dev", "valid": "dev", "val": "dev"}
 """What splits are called here that have another name there."""
 
 _TEXTS = tuple(key for key in CONTEXTS if key != OBJECTS)
+
+_IMAGES = "images"
+"""The column of pictures where posts have several."""
 
 _OPTIONAL = (IMAGE, *_TEXTS)
 """Columns that are only there where a post has something for them."""
@@ -79,8 +83,9 @@ def write_dataset_posts(
 def read_dataset(source: str | Path) -> "DatasetDict":
     """Return a folder of posts, or a single file, as a `DatasetDict` with the columns id, tokens, ner_tags and image.
 
-    There is also a column for each of caption, tags, ocr and knowledge that any post has. Pictures are read when they
-    are asked for, or saved. Objects, gold regions and fields of one's own are left out.
+    There is also a column for each of caption, tags, ocr and knowledge that any post has. Where any post has several
+    pictures, the column is images, a list of those of each that are there. Pictures are read when they are asked for,
+    or saved. Objects, gold regions and fields of one's own are left out.
 
     Args:
         source: the folder, whose files are those that a corpus takes, or a file.
@@ -101,11 +106,15 @@ def read_dataset(source: str | Path) -> "DatasetDict":
     types = sorted({tag[2:] for row in rows for tag in row[_TAGS] if tag != "O"})
     names = ["O", *(f"{prefix}-{name}" for name in types for prefix in "BI")]
     text = datasets.Value("string")
+    if any(len(row[_IMAGES]) > 1 for row in rows):
+        pictured = {_IMAGES: datasets.Sequence(datasets.Image())}
+    else:
+        pictured = {IMAGE: datasets.Image()}
     columns = {
         "id": text,
         "tokens": datasets.Sequence(text),
         _TAGS: datasets.Sequence(datasets.ClassLabel(names=names)),
-        IMAGE: datasets.Image(),
+        **pictured,
         **dict.fromkeys(_TEXTS, text),
     }
     features = {name: kind for name, kind in columns.items() if any(row[name] for row in rows) or name not in _OPTIONAL}
@@ -157,9 +166,13 @@ def _with_columns(dataset: "Dataset", columns: Mapping[str, str]) -> "Dataset":
         raise ConfigurationError(
             f"expected a column tokens or text, given {', '.join(dataset.column_names)}: name it, --column tokens=NAME"
         )
-    image = _datasets().Image
-    is_image = isinstance(dataset.features.get(IMAGE), image)
-    return dataset.cast_column(IMAGE, image(decode=False)) if is_image else dataset
+    datasets = _datasets()
+    undecoded = datasets.Image(decode=False)
+    if isinstance(dataset.features.get(IMAGE), datasets.Image):
+        dataset = dataset.cast_column(IMAGE, undecoded)
+    if isinstance(_inner(dataset.features.get(_IMAGES)), datasets.Image):
+        dataset = dataset.cast_column(_IMAGES, datasets.Sequence(undecoded))
+    return dataset
 
 
 def _records(dataset: "Dataset", split: str, folder: Path) -> Iterator[dict[str, Any]]:
@@ -170,12 +183,18 @@ def _records(dataset: "Dataset", split: str, folder: Path) -> Iterator[dict[str,
         tags = row.pop(_TAGS, None)
         post = parsed_row(number, row, source=split, folder=Path())
         record = dict(post.record or {})
-        content = _picture(post)
-        missing += content is None and post.image is not None
-        if content is not None:
-            suffix = (image_format(content) or "bin").lower()
-            record[IMAGE] = f"images/{split}-{number}.{suffix}"
-            (folder / record[IMAGE]).write_bytes(content)
+        contents = list(map(_content, post.images))
+        missing += contents.count(None)
+        if any(content is not None for content in contents):
+            paths = [image if isinstance(image, str) else "" for image in post.images]  # of those that are not there
+            for place, content in enumerate(contents):
+                if content is not None:
+                    of_several = f"-{place}" if len(contents) > 1 else ""
+                    suffix = (image_format(content) or "bin").lower()
+                    paths[place] = f"images/{split}-{number}{of_several}.{suffix}"
+                    (folder / paths[place]).write_bytes(content)
+            record.pop(_IMAGES, None)
+            record[IMAGE] = paths if len(paths) > 1 else paths[0]
         if tags is not None:
             record["entities"] = _entities(tags, names, record, f"{split}, row {number}")
         yield record
@@ -183,16 +202,20 @@ def _records(dataset: "Dataset", split: str, folder: Path) -> Iterator[dict[str,
         log.warning("%s: %d of the pictures it names are not there", split, missing)
 
 
-def _picture(post: Post) -> bytes | None:
-    if isinstance(post.image, bytes):
-        return post.image
-    return Path(post.image).read_bytes() if post.image is not None and os.path.isfile(post.image) else None
+def _content(picture: Picture) -> bytes | None:
+    if isinstance(picture, bytes):
+        return picture
+    return Path(picture).read_bytes() if os.path.isfile(picture) else None
 
 
 def _tag_names(feature: Any) -> Sequence[str] | None:
     """Return the names of the numbers that tags are, None where they are text."""
-    inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)
-    return getattr(inner, "names", None)
+    return getattr(_inner(feature), "names", None)
+
+
+def _inner(feature: Any) -> Any:
+    """Return what a list is of, None of what is no list."""
+    return feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)
 
 
 def _entities(
@@ -214,17 +237,25 @@ def _entities(
 
 
 def _completed(post: Post, pictures: ImageFolder, known: Mapping[str, Mapping[str, Any]]) -> Post:
-    """Return a post with the picture and the texts that its folder has for it."""
+    """Return a post with the pictures that are there, and the texts that its folder has for it."""
     assert post.image_id is not None
-    image = post.image if isinstance(post.image, str) and os.path.isfile(post.image) else pictures.find(post.image_id)
-    texts = {key: values[post.image_id] for key, values in known.items() if post.image_id in values}
-    return replace(post, image=None if image is None else str(image), contexts={**texts, **post.contexts})
+    there = [image for image in post.images if isinstance(image, str) and os.path.isfile(image)]
+    if not there and (found := pictures.find(post.image_id)) is not None:
+        there = [str(found)]
+    contexts = {**contexts_of(known, post.picture_ids), **post.contexts}
+    return replace(post, image=one_or_several(there), contexts=contexts)
 
 
 def _row(post: Post) -> dict[str, Any]:
     identity = (post.record or {}).get("id", post.image_id)
-    texts = {key: post.contexts.get(key) for key in _TEXTS}
-    return {"id": str(identity), "tokens": post.tokens, _TAGS: post.tags, IMAGE: post.image, **texts}
+    texts = {key: _as_text(post.contexts.get(key)) for key in _TEXTS}
+    images = list(post.images)
+    pictured = {IMAGE: next(iter(images), None), _IMAGES: images}
+    return {"id": str(identity), "tokens": post.tokens, _TAGS: post.tags, **pictured, **texts}
+
+
+def _as_text(context: Context | None) -> str | None:
+    return context if context is None or isinstance(context, str) else " ".join(map(str, context))
 
 
 def _datasets() -> Any:

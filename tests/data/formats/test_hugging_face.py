@@ -75,6 +75,23 @@ def test_there_and_back_through_the_command(published: Any, tmp_path: Path, caps
     assert list(again["train"]["caption"]) == ["a man", None]
 
 
+def test_posts_with_several_pictures(pictures: list[Path], tmp_path: Path) -> None:
+    records = [
+        {"tokens": ["a"], "image": [pictures[0].name, pictures[1].name], "caption": ["red", "blue"]},
+        {"tokens": ["b"], "image": pictures[1].name},
+        {"tokens": ["c"]},
+    ]
+    (tmp_path / "posts.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    made = read_dataset(tmp_path / "posts.jsonl")
+    assert [[picture.size for picture in row] for row in made["train"]["images"]] == [[(8, 6)] * 2, [(8, 6)], []]
+    assert made["train"]["caption"][0] == "red blue"
+    write_dataset_posts(made, tmp_path / "again")
+    again = [json.loads(line) for line in (tmp_path / "again" / "train.jsonl").read_text().splitlines()]
+    names = ["images/train-1-0.png", "images/train-1-1.jpeg"]
+    assert [record.get("image") for record in again] == [names, "images/train-2.jpeg", None]
+    assert (tmp_path / "again" / names[0]).read_bytes() == pictures[0].read_bytes()
+
+
 def test_columns_of_other_names_and_tags_as_text(tmp_path: Path) -> None:
     rows = [{"words": ["Oakland", "Bridge"], "labels": ["B-LOC", "E-LOC"], "caption": "a bridge"}]
     made = datasets.Dataset.from_list(rows)
