@@ -125,7 +125,7 @@ def _pictures_of_posts(source: Path, images: Path | None) -> tuple[dict[str, Pat
     pictures: dict[str, Path] = {}
     failures: dict[str, str] = {}
     posts = (post for file in files for post in read_any(file))
-    for of, image_id, image in (wanted for post in posts for wanted in _wanted(post)):
+    for owner, image_id, image in (wanted for post in posts for wanted in _wanted(post)):
         if image_id in pictures:
             continue
         named = Path(image) if isinstance(image, str) and os.path.isfile(image) else None
@@ -133,7 +133,7 @@ def _pictures_of_posts(source: Path, images: Path | None) -> tuple[dict[str, Pat
         if found is not None:
             pictures[image_id] = found
             failures.pop(image_id, None)
-        elif image is not None or of.record is None:
+        elif image is not None or owner.record is None:
             failures[image_id] = f"no such picture in {folder.folder}"
     return pictures, failures
 
