@@ -122,13 +122,16 @@ def test_the_mode_of_what_was_there_is_kept(tmp_path: Path, mode: int) -> None:
     assert (file.stat().st_mode & 0o777, folder.stat().st_mode & 0o777) == (mode, mode | 0o100)
 
 
-def test_what_was_private_is_so_while_it_is_written_and_no_thread_s_files_get_another_mode(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_umask_which_is_all_threads_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "umask")  # which tells the mask only where it sets another
+    write_file(tmp_path / "file", b"a")
+    write_folder(tmp_path / "folder", b"a")
+
+
+def test_what_was_private_is_so_while_it_is_written(tmp_path: Path) -> None:
     file, folder = tmp_path / "file", tmp_path / "folder"
     file.touch(0o600)
     folder.mkdir(0o700)
-    monkeypatch.delattr(os, "umask")  # which is the whole process's, and to be told has to be set
     with files.atomic_write(file), files.atomic_folder(folder):
         parts = [path.stat().st_mode & 0o777 for path in sorted(tmp_path.glob(".*.part"))]
     assert parts == [0o600, 0o700]
