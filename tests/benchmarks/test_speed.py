@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks import measuring
-from benchmarks.speed import callers, compiling, crf, parts, predict, reading, scaling, training
+from benchmarks.speed import allocator, callers, compiling, crf, parts, predict, reading, scaling, training
 from benchmarks.speed.posts import give_pictures, written_posts
 from benchmarks.speed.subjects import balance, espvr_tagger, predicted_batches
 from benchmarks.speed.table import rows_of
@@ -14,7 +14,7 @@ from benchmarks.speed.table import rows_of
 
 @pytest.fixture
 def tiny_encoder(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for module in (callers, compiling, parts, predict, reading, scaling, training):
+    for module in (allocator, callers, compiling, parts, predict, reading, scaling, training):
         monkeypatch.setattr(module, "encoder_folder", lambda *_: str(tiny_bert))
     return tiny_bert
 
@@ -51,6 +51,12 @@ def test_callers(tiny_encoder: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_training(tiny_encoder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     training.main(["--posts", "3", "--rounds", "1", "--threads", "1"])
     assert len(table(capsys.readouterr().out)) == 3 + 4 + 2
+
+
+def test_allocator(tiny_encoder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocator, "measured", lambda *_: list(allocator.measure(3, None)))  # in this process
+    allocator.main(["--rounds", "2"])
+    assert [row[0] for row in table(capsys.readouterr().out)] == list(allocator.SIDES)
 
 
 def test_reading(tiny_encoder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
