@@ -43,23 +43,23 @@ def run(arguments: argparse.Namespace) -> int:
     tokenizer = None if arguments.encoder is None else read_tokenizer(find_model(arguments.encoder))
     report = check_splits(
         {path.name: read_any(path) for path in files},
-        has_picture=_pictures(arguments.images, files[0].parent),
+        pictures_there=_pictures(arguments.images, files[0].parent),
         tokenizer=tokenizer,
     )
     print(report.to_text(None if arguments.all else SHOWN_EXAMPLES))
     return 0 if report.clean else FOUND_BAD
 
 
-def _pictures(images: Path | None, posts: Path) -> "Callable[[Post], bool]":
-    """Tells whether a post's pictures are there: those that it names or, without a name, the one of its id."""
+def _pictures(images: Path | None, posts: Path) -> "Callable[[Post], int]":
+    """Tells how many of a post's pictures are there: those that it names or, without a name, the one of its id."""
     from flair_espvr.data.post_folder import image_folder
     from flair_espvr.images.folder import ImageFolder
 
     folder = ImageFolder(images or image_folder(posts))
 
-    def is_there(post: "Post") -> bool:
+    def there(post: "Post") -> int:
         if post.images:
-            return all(isinstance(image, str) and Path(image).is_file() for image in post.images)
+            return sum(isinstance(image, str) and Path(image).is_file() for image in post.images)
         return post.image_id is not None and folder.find(post.image_id) is not None
 
-    return is_there
+    return there

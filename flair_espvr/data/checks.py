@@ -117,7 +117,7 @@ class HygieneReport:
 def check_splits(
     splits: Mapping[str, Iterable[Post]],
     *,
-    has_picture: Callable[[Post], bool] | None = None,
+    pictures_there: Callable[[Post], int] | None = None,
     tokenizer: EncoderTokenizer | None = None,
 ) -> HygieneReport:
     """Look for leakage between splits, for label noise inside them, and for what is not there.
@@ -126,10 +126,10 @@ def check_splits(
 
     Args:
         splits: the posts of each split, by its name; read once.
-        has_picture: whether a post's picture is there; None to look for none.
+        pictures_there: how many of a post's pictures are there; None to look for none.
         tokenizer: of the encoder that is to read the posts; None for none.
     """
-    seen = _Seen(has_picture, tokenizer)
+    seen = _Seen(pictures_there, tokenizer)
     for split, posts in splits.items():
         seen.posts[split] = 0
         for post in posts:
@@ -140,8 +140,8 @@ def check_splits(
 class _Seen:
     """What has been seen of the posts so far."""
 
-    def __init__(self, has_picture: Callable[[Post], bool] | None, tokenizer: EncoderTokenizer | None) -> None:
-        self._has_picture = has_picture
+    def __init__(self, pictures_there: Callable[[Post], int] | None, tokenizer: EncoderTokenizer | None) -> None:
+        self._pictures_there = pictures_there
         self._tokenizer = tokenizer
         self._fits: list[EncoderFit] = []
         self._by_image: defaultdict[str, list[Place]] = defaultdict(list)
@@ -170,10 +170,11 @@ class _Seen:
         self._types[split].update(entity.type for entity in lenient_entities(tags))
         if words and (self._longest is None or len(words) > self._longest[0]):
             self._longest = (len(words), place)
-        if self._has_picture is not None:
-            if self._has_picture(post):
+        if self._pictures_there is not None:
+            there = self._pictures_there(post)
+            if there:
                 self._pictures[split] += 1
-            else:
+            if there < max(1, len(post.images)):
                 (self._missing if post.image is not None else self._unnamed).append(place)
         if self._tokenizer is not None:
             self._fits.append(self._tokenizer.fit([words]))

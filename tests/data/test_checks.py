@@ -88,10 +88,17 @@ def test_pictures_are_missing_where_they_are_named_or_where_others_have_one():
     for there, missing in ((set(), ["1"]), ({"2"}, ["1", "3"]), ({"1", "2", "3"}, [])):
         report = check_splits(
             {"train": [named, post("2", "two"), post("3", "three")]},
-            has_picture=lambda one, there=there: one.image_id in there,
+            pictures_there=lambda one, there=there: one.image_id in there,
         )
         assert [place.image_id for place in report.missing_pictures] == missing
         assert report.clean == (not missing)
+
+
+def test_a_post_with_one_of_its_pictures_has_a_picture_and_lacks_one():
+    several = replace(post("1", "one"), image=("1.png", "2.png"))
+    report = check_splits({"train": [several]}, pictures_there=lambda _: 1)
+    assert (report.pictures, len(report.missing_pictures)) == ({"train": 1}, 1)
+    assert not check_splits({"train": [several]}, pictures_there=lambda _: 2).missing_pictures
 
 
 def test_posts_without_a_name_share_no_picture():
