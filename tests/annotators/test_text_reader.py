@@ -1,5 +1,8 @@
 import argparse
 import json
+import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 
@@ -8,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from flair_espvr.annotators import florence
 from flair_espvr.annotators.text_reader import RapidOCRReader
+from flair_espvr.annotators.text_writer import read_text
 from flair_espvr.commands import read
 from flair_espvr.data import MultimodalCorpus, read_captions
 from flair_espvr.errors import ConfigurationError
@@ -61,6 +65,38 @@ def test_ones_own_reader_in_a_corpus(pictures, tmp_path, monkeypatch):
     corpus = MultimodalCorpus(tmp_path, dev_file=None, test_file=None, sample_missing_splits=False)
     assert [post.has_metadata("ocr") for post in corpus.train] == [True, False]
     assert corpus.train[0].get_metadata("ocr") == "240 80"
+
+
+class Dying(Own):
+    """Reads so many pictures, and kills the process at the next one."""
+
+    def __init__(self, last):
+        self.left = last
+
+    def read(self, pictures):
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.left -= 1
+        return super().read(pictures)
+
+
+def test_killed_at_every_picture_the_file_is_as_of_one_run(tmp_path):
+    pictures = {}
+    for number in range(8):
+        pictures[f"{number}"] = tmp_path / f"{number}.png"
+        Image.new("RGB", (8 + number, 8)).save(pictures[f"{number}"])
+    settings = {"settings": {"reader": "stub"}, "batch_size": 1, "progress": False}
+    read_text(Own(), pictures, tmp_path / "straight.tsv", **settings)
+    out = tmp_path / "ocr.tsv"
+    kills = 0
+    for last in (0, 1, 0, 2, 1, 0, 1, 1, 1, 0, -1):
+        arguments = (Dying(last), pictures, out)
+        process = multiprocessing.get_context("fork").Process(target=read_text, args=arguments, kwargs=settings)
+        process.start()
+        process.join()
+        kills += process.exitcode == -signal.SIGKILL
+    assert kills == 10
+    assert out.read_bytes() == (tmp_path / "straight.tsv").read_bytes()
 
 
 def test_florence2_reads_what_its_processor_makes_of_its_answer(pictures, tmp_path, monkeypatch):
