@@ -120,6 +120,7 @@ class GroundingScores:
         rows |= {f"GMNER {name}": score for name, score in self.types.items()}
         places, presence = self.places, self.presence.score
         precision = self.presence.average_precision
+        ranked = "not known, as none or all are shown" if precision is None else _percent(precision)
         return "\n".join(
             [
                 "| | P | R | F1 | gold | predicted | correct |",
@@ -134,7 +135,7 @@ class GroundingScores:
                 f"{_percent(places.pointing)}, IoU above .5 {_percent(places.above_half)}, "
                 f"mean IoU {_percent(places.mean_iou)}.",
                 f"Shown or not, of all found: P {_percent(presence.precision)}, R {_percent(presence.recall)}, "
-                f"average precision {'-' if precision is None else _percent(precision)}.",
+                f"average precision {ranked}.",
                 f"{self.posts} posts, tags read {READ[self.reading]}; entities are matched by their words' places, and "
                 "any gold box counts.",
                 "",
