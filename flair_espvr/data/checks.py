@@ -8,6 +8,7 @@ from typing import NamedTuple
 from flair_espvr.data.bio import invalid_positions, lenient_entities
 from flair_espvr.data.encoder_fit import MANY, EncoderFit, EncoderTokenizer, sum_of
 from flair_espvr.data.formats.records import record_images
+from flair_espvr.data.metadata import REGIONS
 from flair_espvr.data.post import Post
 
 SHOWN_EXAMPLES = 5
@@ -37,6 +38,7 @@ class HygieneReport:
         posts: posts per split.
         pictures: posts with a picture per split; empty where nobody has looked.
         types: entities by type and split, in order of frequency.
+        regions: how many entities are shown, are not in the picture, or are not known to be; empty where no post says.
         longest: words of the longest post, and its place.
         fit: what the encoder makes of all posts; None where none was named.
         missing_pictures: posts one of whose pictures is not there, though they name it or others of their ids have one.
@@ -52,6 +54,7 @@ class HygieneReport:
     posts: dict[str, int]
     pictures: dict[str, int]
     types: dict[str, dict[str, int]]
+    regions: dict[str, int]
     longest: tuple[int, Place] | None
     fit: EncoderFit | None
     missing_pictures: list[Place]
@@ -79,6 +82,9 @@ class HygieneReport:
             lines.append(f"posts with a picture: {', '.join(f'{split} {n}' for split, n in self.pictures.items())}")
         for type_, counts in self.types.items():
             lines.append(f"entities of type {type_}: {', '.join(f'{split} {n}' for split, n in counts.items())}")
+        if self.regions:
+            shown = ", ".join(f"{count} {what}" for what, count in self.regions.items())
+            lines.append(f"entities in the pictures: {shown}")
         if self.longest is not None:
             lines.append(f"longest post: {self.longest[0]} words, {self.longest[1]}")
         if self.fit is not None:
@@ -153,6 +159,7 @@ class _Seen:
         self._missing: list[Place] = []
         self._pictures: Counter[str] = Counter()
         self._types: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._regions: Counter[str] = Counter()
         self._longest: tuple[int, Place] | None = None
         self.posts: dict[str, int] = {}
 
@@ -168,6 +175,9 @@ class _Seen:
             self._labels[text].add(_labels(post))
         self._invalid += [place] * len(invalid_positions(tags))
         self._types[split].update(entity.type for entity in lenient_entities(tags))
+        for entity in (post.record or {}).get("entities") or ():
+            boxes = entity.get(REGIONS)
+            self._regions["not known" if boxes is None else "shown" if boxes else "not shown"] += 1
         if words and (self._longest is None or len(words) > self._longest[0]):
             self._longest = (len(words), place)
         if self._pictures_there is not None:
@@ -192,6 +202,7 @@ class _Seen:
             types={
                 type_: {split: self._types[split][type_] for split in self.posts} for type_, _ in types.most_common()
             },
+            regions=dict(self._regions) if self._regions.keys() - {"not known"} else {},
             longest=self._longest,
             fit=None if self._tokenizer is None else sum_of(self._fits, self._tokenizer.limit),
             missing_pictures=sorted([*self._missing, *unnamed], key=lambda place: list(self.posts).index(place.split)),

@@ -86,6 +86,22 @@ def test_check_tells_clean_from_leaking(columns, tmp_path, capsys):
     assert "image ids in several splits: 1\n    train.txt line 1 (1) = test.txt line 1 (1)" in capsys.readouterr().out
 
 
+def test_check_says_which_splits_are_missing_and_how_many_regions_are_known(columns, tmp_path, capsys):
+    columns.unlink()
+    entities = [{"start": 0, "end": 3, "type": "PER", "regions": regions} for regions in ([[0, 0, 1, 1]], [], None)]
+    records = [{"text": "Ada", "entities": [entity]} for entity in entities]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    run(check, tmp_path)
+    report = capsys.readouterr().out
+    assert "entities in the pictures: 1 shown, 1 not shown, 1 not known\n" in report
+    assert "no valid.txt or dev.txt or valid.jsonl or dev.jsonl: tell a corpus dev_file=None" in report
+    (tmp_path / "dev.jsonl").write_text("")
+    (tmp_path / "test.txt").write_text("")
+    run(check, tmp_path / "train.jsonl")
+    run(check, tmp_path)
+    assert "no " not in capsys.readouterr().out
+
+
 def test_check_needs_files_of_posts(tmp_path):
     with pytest.raises(ConfigurationError, match=r"train\.txt"):
         run(check, tmp_path)
