@@ -71,7 +71,7 @@ _OTHERS = (
     "torch",
     "types",
 )
-_NOBODYS = ("Figure", "FieldInfo", "Ge", "Gt", "Le", "Lt", "MinLen", "MultipleOf", "NoneType", "ConfigDict")
+_NOBODYS = ("Figure", "FieldInfo", "Ge", "Gt", "Le", "Lt", "MinLen", "MultipleOf", "NoneType", "ConfigDict", "Sentence")
 nitpick_ignore_regex = [
     ("py:.*", rf"({'|'.join((*_OTHERS, 'transformers', 'typing', 'typing_extensions'))})\..*"),
     ("py:.*", "|".join(_NOBODYS)),

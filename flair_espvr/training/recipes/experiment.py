@@ -13,7 +13,7 @@ DEFAULT_SEEDS = (1, 2, 3)
 """The seeds of a recipe that names none."""
 
 NOT_OF_THE_EXPERIMENT: Mapping[str, Any] = {"seeds": True, "training": {"resume": True}, "regions": {"store": True}}
-"""What makes no other experiment of a recipe: how often it is run, and where its states and features are."""
+"""Settings that make no other experiment of a recipe, which say how often it is run and where its states are kept."""
 
 
 class Experiment(Section):
