@@ -162,7 +162,7 @@ def test_one_too_many_is_told_that_the_page_is_busy() -> None:
     address = launch_page(page, LIMITS)
     try:
         with ThreadPoolExecutor(2) as visitors:
-            data = ["mary", None, "", "", "", "", ""]
+            data = ["mary", None, "", "", "", "", "", None]
             first = visitors.submit(call, address, "tag", data)
             assert slow.entered.wait(60)
             waiting = httpx.post(f"{address}gradio_api/call/tag", json={"data": data})
