@@ -54,7 +54,7 @@ class Post:
 
     @property
     def picture_ids(self) -> list[str | None]:
-        """The image id of each of its pictures, one at least: its own, and the names of the files of the others."""
+        """The image ids of its pictures, one at least, its own first, then the names of the others' files."""
         return picture_ids(self.image_id, self.images)
 
     def fingerprint(self) -> bytes:

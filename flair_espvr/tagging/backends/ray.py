@@ -101,10 +101,10 @@ def tag_on_cluster(
         def to_do() -> Iterator[Block]:
             for block in blocks:
                 names.append(block.name)
-                if shards.shard(block.name).exists():
-                    bar.n, bar.initial = bar.n + block.posts, bar.initial + block.posts  # it counts for no rate
-                else:
+                if not shards.shard(block.name).exists():
                     yield block
+                elif progress:  # it is done, and counts for no rate
+                    bar.n, bar.initial = bar.n + block.posts, bar.initial + block.posts
 
         def new_worker() -> "ActorHandle[Any]":
             return ray.remote(BlockTagger).options(num_cpus=1, num_gpus=gpus_per_worker).remote(job)
