@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from flair_espvr.data.checks import SHOWN_EXAMPLES, check_splits
     from flair_espvr.data.encoder_fit import read_tokenizer
     from flair_espvr.data.formats.convert import read_any
-    from flair_espvr.data.formats.detect import CORPUS_FILES, split_files
+    from flair_espvr.data.formats.detect import CORPUS_FILES, corpus_files, split_files
     from flair_espvr.io.pretrained import find_model
 
     files = [arguments.data] if arguments.data.is_file() else split_files(arguments.data)
@@ -48,10 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print(report.to_text(None if arguments.all else SHOWN_EXAMPLES))
     if arguments.data.is_dir():
-        for split in ("dev", "test"):
-            names = CORPUS_FILES[split]
-            if not any((arguments.data / name).exists() for name in names):
-                print(f"no {' or '.join(names)}: tell a corpus {split}_file=None, a recipe {split}_file: null")
+        for split, name in corpus_files(arguments.data).items():
+            if name is None and split != "train":
+                names = " or ".join(CORPUS_FILES[split])
+                print(f"no {names}: tell a corpus {split}_file=None, a recipe {split}_file: null")
     return 0 if report.clean else FOUND_BAD
 
 

@@ -88,21 +88,12 @@ def is_saved_dataset(path: str | Path) -> bool:
     return any((Path(path) / name).is_file() for name in ("dataset_dict.json", "dataset_info.json"))
 
 
-def corpus_files(folder: Path) -> dict[str, Path]:
-    """Return the files that a corpus takes, those that are there of `"train"`, `"dev"` and `"test"`.
-
-    Raises:
-        ConfigurationError: there are none.
-    """
-    found = {
-        split: next((folder / name for name in names if (folder / name).is_file()), None)
+def corpus_files(folder: Path) -> dict[str, str | None]:
+    """Return the names of the files that a corpus takes for `"train"`, `"dev"` and `"test"`, None of one without."""
+    return {
+        split: next((name for name in names if (folder / name).is_file()), None)
         for split, names in CORPUS_FILES.items()
     }
-    files = {split: path for split, path in found.items() if path is not None}
-    if not files:
-        names = ", ".join(name for names in CORPUS_FILES.values() for name in names)
-        raise ConfigurationError(f"{folder}: expected files of posts named {names}, found none")
-    return files
 
 
 def split_files(folder: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from flair_espvr.data.bio import bio_from_bioes, is_tag, lenient_entities
 from flair_espvr.data.formats.contexts import contexts_of, read_contexts
 from flair_espvr.data.formats.convert import read_any
-from flair_espvr.data.formats.detect import corpus_files
+from flair_espvr.data.formats.detect import CORPUS_FILES, corpus_files
 from flair_espvr.data.formats.jsonl import write_records
 from flair_espvr.data.formats.parquet import parsed_row
 from flair_espvr.data.metadata import CONTEXTS, IMAGE, OBJECTS
@@ -96,7 +96,7 @@ def read_dataset(source: str | Path) -> "DatasetDict":
     """
     datasets = _datasets()
     source = Path(source)
-    folder, files = (source, corpus_files(source)) if source.is_dir() else (source.parent, {"train": source})
+    folder, files = (source, _files(source)) if source.is_dir() else (source.parent, {"train": source})
     known, pictures = read_contexts(context_files(folder)), ImageFolder(image_folder(folder))
     splits = {
         "validation" if split == "dev" else split: [_row(_completed(post, pictures, known)) for post in read_any(path)]
@@ -155,6 +155,15 @@ def _new_folder(folder: str | Path) -> AbstractContextManager[Path]:
     if Path(folder).exists():
         raise ConfigurationError(f"{folder}: is there already; name a folder to be made")
     return atomic_folder(folder)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Return the files of posts that are there, by split."""
+    files = {split: folder / name for split, name in corpus_files(folder).items() if name is not None}
+    if not files:
+        names = ", ".join(name for names in CORPUS_FILES.values() for name in names)
+        raise ConfigurationError(f"{folder}: expected files of posts named {names}, found none")
+    return files
 
 
 def _with_columns(dataset: "Dataset", columns: Mapping[str, str]) -> "Dataset":

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from flair_espvr.data import IMAGE, POSTS, MultimodalCorpus
-from flair_espvr.data.formats.detect import CORPUS_FILES
+from flair_espvr.data.formats.detect import CORPUS_FILES, corpus_files
 from flair_espvr.data.metadata import CAPTION, CONTEXTS
 from flair_espvr.errors import ConfigurationError
 from flair_espvr.io.packaged import EFFICIENTNET_LITE0, MINILM_L6, resolve_packaged
@@ -57,10 +57,7 @@ def starter_recipe(folder: Path, target: Path) -> str:
         ConfigurationError: there are no training posts, or no entity in them.
         PostFormatError: a file does not follow its format.
     """
-    files = {
-        split: next((name for name in names if (folder / name).is_file()), None)
-        for split, names in CORPUS_FILES.items()
-    }
+    files = corpus_files(folder)
     if files["train"] is None:
         expected = "; ".join(f"{split}: {' or '.join(names)}" for split, names in CORPUS_FILES.items())
         raise ConfigurationError(f"{folder}: no file of training posts; expected are {expected}")
