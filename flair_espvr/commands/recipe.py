@@ -16,6 +16,7 @@ _GROUPS = {
     "offline/twitter_2015": "Twitter-2015 on small weights that install without a model hub",
     "offline/twitter_2017": "Twitter-2017 on small weights that install without a model hub",
     "search": "Grid searches",
+    "search/offline": "Grid searches on Twitter-2017 and small weights, one for each system",
     "tables": "Tables: every recipe of a comparison, every seed",
     "twitter_2015": "Twitter-2015, with the papers' encoders and settings",
     "twitter_2017": "Twitter-2017, with the papers' encoders and settings",

@@ -1,5 +1,6 @@
 """Every file in `recipes/` is read, built, trained for a step and predicts, with tiny weights in place of its own."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,12 @@ from flair_espvr.training.recipes.recipe import Recipe
 from flair_espvr.training.recipes.recipe_file import load_recipe
 from flair_espvr.training.recipes.sections import ColumnCorpus, Stack, Words
 from flair_espvr.training.runs.run import fit
+from flair_espvr.training.search import load_search, points
+from flair_espvr.training.tables.table_file import load_table
 
 FOLDER = packaged_folder("recipes")
-RECIPES = sorted(path for path in FOLDER.rglob("*.yaml") if path.parent.name not in ("tables", "search"))
+TABLES, SEARCHES = (sorted((FOLDER / name).rglob("*.yaml")) for name in ("tables", "search"))
+RECIPES = sorted(set(FOLDER.rglob("*.yaml")) - {*TABLES, *SEARCHES})
 POSTS = packaged_folder("resources") / "quickstart"
 
 
@@ -68,7 +72,29 @@ def tiny_word_vectors(vectors: str, *, fine_tune: bool) -> WordEmbeddings:
     return WordEmbeddings(None, vocab={"a": 0, "in": 1}, embedding_length=8, fine_tune=fine_tune, name="tiny")
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(FOLDER).with_suffix("")))
+def that_differ(paths: Iterable[Path]) -> list[Path]:
+    """One recipe for each kind that is left where corpus, encoder and learning rate are the test's."""
+    elsewhere = {"corpus": True, "seeds": True, "training": {"learning_rate"}}
+    kinds = {small(load_recipe(path), Path("tiny")).model_dump_json(exclude=elsewhere): path for path in paths}
+    return sorted(kinds.values())
+
+
+def test_every_recipe_opens_with_what_it_reproduces() -> None:
+    assert [path for path in RECIPES if not path.read_text(encoding="utf-8").startswith("# ")] == []
+
+
+def test_tables_and_searches_are_of_these_recipes(tmp_path: Path) -> None:
+    for path in TABLES:
+        cells = [cell for row in load_table(path).rows for cell in row.cells.values()]
+        assert {cell.recipe for cell in cells} | {cell.corpus for cell in cells} <= {None, *RECIPES}, path
+    for path in SEARCHES:
+        search = load_search(path)
+        assert search.recipe in RECIPES, path
+        assert search.recipe.stem == path.stem, "a search is found by the name of its recipe"
+        assert len({point.recipe.digest() for point in points(search, tmp_path)}) > 1
+
+
+@pytest.mark.parametrize("path", that_differ(RECIPES), ids=lambda path: str(path.relative_to(FOLDER).with_suffix("")))
 def test_every_recipe_builds_trains_and_predicts(
     path: Path,
     tmp_path: Path,
@@ -77,7 +103,6 @@ def test_every_recipe_builds_trains_and_predicts(
     regions: ImageRegionEmbeddings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert path.read_text(encoding="utf-8").startswith("# "), "a recipe opens with what it reproduces"
     monkeypatch.setattr(build, "WordEmbeddings", tiny_word_vectors)
     recipe = small(load_recipe(path), tiny_bert)
     flair.set_seed(1)
