@@ -1,6 +1,7 @@
 """Where in the image an entity is, and whether it is there at all: the head that every model with regions has."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,28 +10,34 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 
 from flair_espvr.nn.features import ImageFeatures
 from flair_espvr.nn.grounding.calibration import GroundingCalibration
+from flair_espvr.nn.grounding.cells import ImageCells, normed
 from flair_espvr.nn.grounding.reading import Evidence, Grounding, read_evidence
 from flair_espvr.nn.grounding.tensors import GoldRegions, Mentions
 from flair_espvr.nn.layers.positioning import first_maximum
 from flair_espvr.nn.layers.rectangles import covered_shares
 from flair_espvr.nn.layers.several_images import mean_over_images
+from flair_espvr.nn.layers.word_dropout import WordDropout
 
-_SIZE = 256
+_SIZE = 64
 """D, width of the space in which entities and regions are compared."""
 
+_PRESENCE_SIZE = 256
+"""Width of the hidden layer that tells presence."""
+
 _DROPOUT = 0.5
-"""Of an entity's vector and of what tells presence: names are so many that their images can be learned by heart."""
+"""Of numbers of an entity's vector, of whole such vectors, and of what tells presence: names are so many that their
+images can be learned by heart."""
 
 
 class GroundingHead(torch.nn.Module):
-    """A bilinear map from an entity to the regions of the image, and a classifier of its presence.
+    """A comparison of an entity with the cells of the image, and a classifier of its presence.
 
     Of several images of a post each is read by itself.
 
-    Region r is part of what entity e names with the logit z_r = (W_e e + W_c c + w_e) . (W_b b_r + w_b) / sqrt(D), with
-    layer-normed e, c how probable the tags are at its first word (a name may not say what to look for, where its type
-    does; in a layer with the words', the few numbers of c would weigh little), and b of mean square 1; where the
-    network has a map of its own, z_r also has a share of its logit.
+    Region r is part of what entity e names with the logit z_r = (W_e e + W_c c + w) . h_r / sqrt(D), with layer-normed
+    e, c how probable the tags are at its first word (a name may not say what to look for, where its type does; in a
+    layer with the words', the few numbers of c would weigh little), and h_r of `ImageCells`; where the network has a
+    map of its own, z_r also has a share of its logit. In training half of the entities have to do without e.
     Presence is read from e, from the region with the largest z, from the maximum and the mean of z, and from c.
     Gradients stay in the head: what it learns changes no tag.
 
@@ -49,23 +56,24 @@ class GroundingHead(torch.nn.Module):
         self.learned = False
         self.calibration = GroundingCalibration()
         self.entity_norm = torch.nn.LayerNorm(word_size)
+        self.entity_dropout = WordDropout(_DROPOUT)
         self.dropout = torch.nn.Dropout(_DROPOUT)
         self.query = torch.nn.Linear(word_size, _SIZE)
         self.type_query = torch.nn.Linear(labels, _SIZE, bias=False)
-        self.key = torch.nn.Linear(region_size, _SIZE)
+        self.cells = ImageCells(region_size, _SIZE)
         self.own_share = torch.nn.Parameter(torch.ones(()))
         self.presence = torch.nn.Sequential(
-            torch.nn.Linear(word_size + region_size + 2 + labels, _SIZE), torch.nn.GELU(), torch.nn.Linear(_SIZE, 1)
+            torch.nn.Linear(word_size + region_size + 2 + labels, _PRESENCE_SIZE),
+            torch.nn.GELU(),
+            torch.nn.Linear(_PRESENCE_SIZE, 1),
         )
         self.register_load_state_dict_pre_hook(_absent_in_older_files)
 
-    def relevance(self, mentions: Mentions, regions: Tensor) -> Tensor:
-        """z, (B, M, R), from regions (B, R, Dv) in float32, those of one image or of several."""
+    def relevance(self, mentions: Mentions, images: ImageFeatures) -> Tensor:
+        """z, (B, M, K * R)."""
         named = self.query(self.dropout(self.entity_norm(mentions.features)))
         query = (named + self.type_query(mentions.types)) / math.sqrt(_SIZE)  # (B, M, D)
-        # (q W_b) b and not q (W_b b): there are fewer entities than regions.
-        products = query @ self.key.weight @ regions.transpose(1, 2)
-        logits = products / _size(regions).transpose(1, 2) + (query @ self.key.bias).unsqueeze(2)
+        logits = query @ self.cells(images.regions.float(), images.grid).transpose(1, 2)
         return logits if mentions.own_map is None else logits + self.own_share * mentions.own_map
 
     def losses(self, mentions: Mentions, images: ImageFeatures, gold: GoldRegions) -> dict[str, Tensor]:
@@ -84,13 +92,13 @@ class GroundingHead(torch.nn.Module):
             self.learned, self.calibration = True, GroundingCalibration()
         slots = images.slots  # (B, K)
         known, on = gold.known(slots), gold.on(slots)  # (B, M), (B, M, K, N)
-        regions = images.regions.float()
-        with torch.autocast(regions.device.type, enabled=False):
-            logits = _by_image(self.relevance(mentions, regions), slots)  # (B, M, K, R)
+        mentions = replace(mentions, features=self.entity_dropout(mentions.features))
+        with torch.autocast(images.regions.device.type, enabled=False):
+            logits = _by_image(self.relevance(mentions, images), slots)  # (B, M, K, R)
             boxes = gold.boxes.unsqueeze(2).expand(*on.shape, 4)
             target = covered_shares(boxes.flatten(0, 2), on.flatten(0, 2), images.grid).view_as(logits)
             cells = cross_entropy(logits, target, reduction="none").mean(dim=3)  # (B, M, K)
-            presence = self._presence(mentions, regions, logits.detach())
+            presence = self._presence(mentions, images, logits.detach())
             present = cross_entropy(presence, on.any(dim=3).to(presence.dtype), reduction="none")
         return {
             name: mean_over_images(term, slots).masked_fill(~known, 0.0).sum(dim=1)
@@ -104,9 +112,8 @@ class GroundingHead(torch.nn.Module):
         """
         with torch.autocast(images.regions.device.type, enabled=False):
             if self.learned:
-                regions = images.regions.float()
-                logits = self.relevance(mentions, regions)
-                presence = self._presence(mentions, regions, _by_image(logits, images.slots))
+                logits = self.relevance(mentions, images)
+                presence = self._presence(mentions, images, _by_image(logits, images.slots))
             elif mentions.own_map is not None:
                 logits, presence = mentions.own_map.float(), None
             else:
@@ -121,17 +128,18 @@ class GroundingHead(torch.nn.Module):
         evidence = self.evidence(mentions, images)
         return None if evidence is None else read_evidence(evidence, self.calibration)
 
-    def _presence(self, mentions: Mentions, regions: Tensor, logits: Tensor) -> Tensor:
-        """Return the logit of each image showing each entity, (B, M, K), from (B, K * R, Dv) and z (B, M, K, R)."""
-        images, cells = logits.shape[2:]
-        best = first_maximum(logits) + cells * torch.arange(images, device=logits.device)  # (B, M, K)
-        region = _normed(torch.take_along_dim(regions, best.flatten(1).unsqueeze(2), dim=1))  # (B, M * K, Dv)
+    def _presence(self, mentions: Mentions, images: ImageFeatures, logits: Tensor) -> Tensor:
+        """Return the logit of each image showing each entity, (B, M, K), from z (B, M, K, R)."""
+        count, cells = logits.shape[2:]
+        best = first_maximum(logits) + cells * torch.arange(count, device=logits.device)  # (B, M, K)
+        chosen = torch.take_along_dim(images.regions, best.flatten(1).unsqueeze(2), dim=1)  # (B, M * K, Dv)
         evidence = torch.stack([logits.amax(dim=3), logits.logsumexp(dim=3) - math.log(cells)], dim=3)
         entity, types = (
-            values.unsqueeze(2).expand(-1, -1, images, -1)
+            values.unsqueeze(2).expand(-1, -1, count, -1)
             for values in (self.entity_norm(mentions.features), mentions.types)
         )
-        vectors = self.dropout(torch.cat([entity, region.unflatten(1, best.shape[1:])], dim=3))
+        region = normed(chosen.float()).unflatten(1, best.shape[1:])
+        vectors = self.dropout(torch.cat([entity, region], dim=3))
         return self.presence(torch.cat([vectors, evidence, types], dim=3)).squeeze(3)
 
     def get_extra_state(self) -> Tensor:
@@ -151,15 +159,6 @@ class GroundingHead(torch.nn.Module):
 def _by_image(logits: Tensor, slots: Tensor) -> Tensor:
     """Return logits (B, M, K * R) as (B, M, K, R), from slots (B, K)."""
     return logits.unflatten(2, (slots.shape[1], -1))
-
-
-def _size(vectors: Tensor) -> Tensor:
-    """Root of the mean square of vectors (..., D), (..., 1), and a little more: there are vectors of zeros."""
-    return torch.linalg.vector_norm(vectors, dim=-1, keepdim=True) / math.sqrt(vectors.shape[-1]) + 1e-6
-
-
-def _normed(vectors: Tensor) -> Tensor:
-    return vectors / _size(vectors)
 
 
 def _absent_in_older_files(head: GroundingHead, state: dict[str, Any], prefix: str, *_: Any) -> None:

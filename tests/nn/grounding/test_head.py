@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, gelu
 
 from flair_espvr.nn import Spans
 from flair_espvr.nn.features import ImageFeatures
@@ -56,6 +57,22 @@ def normed(vector: Tensor) -> Tensor:
     return vector / (vector.square().mean().sqrt() + 1e-6)
 
 
+def seen_cells(grounding: GroundingHead, regions: Tensor) -> list[Tensor]:
+    """h of each region of one image, cell by cell and neighbour by neighbour."""
+    cells = grounding.cells
+    alone = [gelu(cells.project(normed(region))) for region in regions]
+    seen = []
+    for region in range(REGIONS):
+        row, column = divmod(region, GRID[1])
+        around = cells.around.bias
+        for down, right in product((-1, 0, 1), repeat=2):
+            if 0 <= row + down < GRID[0] and 0 <= column + right < GRID[1]:
+                neighbour = alone[(row + down) * GRID[1] + column + right]
+                around = around + cells.around.weight[:, 0, down + 1, right + 1] * neighbour
+        seen.append(alone[region] + cells.mix(gelu(around)))
+    return seen
+
+
 def test_relevance_and_losses_are_the_printed_ones() -> None:
     grounding, (mentions, images), known = head(), batch(), gold(boxes=1)
     assert mentions.own_map is not None
@@ -68,12 +85,10 @@ def test_relevance_and_losses_are_the_printed_ones() -> None:
             query = grounding.query(grounding.entity_norm(mentions.features[post, entity]))
             query = query + grounding.type_query.weight @ mentions.types[post, entity]
             logits = []
-            for region in range(REGIONS):
-                vector = normed(images.regions[post, region])
-                key = grounding.key(vector)
-                logits.append(query @ key / math.sqrt(256) + 0.3 * mentions.own_map[post, entity, region])
+            for region, cell in enumerate(seen_cells(grounding, images.regions[post])):
+                logits.append(query @ cell / math.sqrt(64) + 0.3 * mentions.own_map[post, entity, region])
             z = torch.stack(logits)
-            torch.testing.assert_close(grounding.relevance(mentions, images.regions)[post, entity], z)
+            torch.testing.assert_close(grounding.relevance(mentions, images)[post, entity], z)
             target = [covered(known.boxes[post, 0, 0], *divmod(region, GRID[1])) for region in range(REGIONS)]
             cells[post] += binary_cross_entropy_with_logits(z, torch.tensor(target) * (entity == 0))
             region = normed(images.regions[post, z.argmax()])
@@ -129,6 +144,20 @@ def test_it_learns_where_things_are_and_whether_they_are() -> None:
     assert not missed.shown.any()
     assert (missed.grounded < 0.5).all()
     assert float(found.score.min()) > float(missed.score.max())
+
+
+def test_some_entities_have_to_do_without_their_words_in_training_alone() -> None:
+    grounding, (mentions, images) = head(), batch(own_map=False)
+    known = gold()
+    lost = replace(mentions, features=torch.zeros_like(mentions.features))
+    as_they_are, without = (grounding.losses(read, images, known)["regions"][0] for read in (mentions, lost))
+    assert as_they_are != without
+    grounding.train()
+    grounding.dropout.p = 0.0
+    seen = {float(grounding.losses(mentions, images, known)["regions"][0].detach()) for _ in range(40)}
+    assert len(seen) == 4  # two entities, each with or without
+    assert min(abs(float(as_they_are.detach()) - value) for value in seen) < 1e-5
+    assert min(abs(float(without.detach()) - value) for value in seen) < 1e-5
 
 
 def test_a_head_without_boxes_reads_the_networks_own_map_and_has_nothing_else() -> None:
