@@ -6,7 +6,9 @@ text, pictures, base-text, base-pictures: `ESPVRTagger.predict` over posts again
 that `predict` makes, as ready padded tensors, and against encoder and head on them; for MiniLM-L6 (hidden size 256, one
 layer) and for a bert-base (the paper's head: 512, four layers), text only and with captions and a full store of
 12 x 12 regions of 1536. flair: MiniLM-L6, text only, against Flair's `SequenceTagger` with a CRF, without a BiLSTM (as
-one fine-tunes it) and with its default one. single: the same, one post a call. evaluate: `evaluate` of both. systems:
+one fine-tunes it) and with its default one. single: the same, one post a call. evaluate: `evaluate` of both. regions,
+fine-regions: what it takes to say where entities are, on 12 x 12 and 24 x 24 regions: by the grounding head, with
+boxes learned from or without, against the fusion window of every entity, and against no answer. systems:
 each model's `predict`, with its own default sizes, against its own network on ready tensors, over MiniLM-L6 with
 captions and regions.
 """
@@ -16,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from flair.data import Sentence
@@ -73,6 +76,31 @@ def against_own_network(name: str, posts: list[Sentence], folder: Path) -> Works
     }
 
 
+def by_answer(posts: list[Sentence], folder: Path, *, side: int) -> Works:
+    """`predict` of one tagger that says where entities are in one way after the other."""
+    regions = give_pictures(posts, folder / "pictures", grid=(side, side))
+    tagger = espvr_tagger(encoder_folder("minilm", folder), regions, use_caption=True, window=8 * side // 12)
+    balance(tagger, posts)
+    head, network = tagger.grounding, tagger.network
+
+    def predict(answer: Callable[..., Any], *, learned: bool = False) -> None:
+        assert head is not None
+        head.learned = learned
+        with patch.object(tagger, "_grounding", answer):
+            tagger.predict(posts, mini_batch_size=BATCH)
+
+    def window(inputs: dict[str, Any], output: Any, spans: Any) -> None:
+        network.position_entities(output, spans, inputs["images"]).top.tolist()
+
+    own = tagger._grounding
+    return {
+        "the fusion window": partial(predict, window),
+        "no answer": partial(predict, lambda *_: None),
+        "the head, without boxes": partial(predict, own),
+        "the head, with boxes": partial(predict, own, learned=True),
+    }
+
+
 def against_flair(posts: list[Sentence], *, mini_batch_size: int) -> Works:
     """`predict` and that of Flair's taggers."""
     encoder = encoder_folder("minilm", Path())
@@ -109,7 +137,18 @@ def _inference(work: Callable[[], None]) -> Callable[[], None]:
     return torch.inference_mode()(work)
 
 
-SETTINGS = ("text", "pictures", "base-text", "base-pictures", "flair", "single", "evaluate", "systems")
+SETTINGS = (
+    "text",
+    "pictures",
+    "base-text",
+    "base-pictures",
+    "flair",
+    "single",
+    "evaluate",
+    "regions",
+    "fine-regions",
+    "systems",
+)
 
 
 def rows(settings: Sequence[str], posts: list[Sentence], rounds: int, threads: Sequence[int]) -> Iterator[str]:
@@ -132,6 +171,8 @@ def rows(settings: Sequence[str], posts: list[Sentence], rounds: int, threads: S
                 "flair": partial(against_flair, some, mini_batch_size=BATCH),
                 "single": partial(against_flair, some, mini_batch_size=1),
                 "evaluate": partial(evaluation, some),
+                "regions": partial(by_answer, some, folder, side=12),
+                "fine-regions": partial(by_answer, some, folder, side=24),
             }
             yield from compare(setting, settled[setting](), rounds=rounds, threads=threads, per=len(some))
 

@@ -33,7 +33,7 @@ def test_ratios_are_taken_round_by_round() -> None:
     assert row == "| 1 | case: ours | 2e+03 (2e+03 to 2e+03) | 3e+03 (3e+03 to 3e+03) | 1 (0.5 to 2) | 3 (3 to 3) |"
 
 
-@pytest.mark.parametrize("setting", ["text", "pictures", "flair", "single", "evaluate"])
+@pytest.mark.parametrize("setting", ["text", "pictures", "flair", "single", "evaluate", "fine-regions"])
 def test_predict(tiny_encoder: Path, capsys: pytest.CaptureFixture[str], setting: str) -> None:
     predict.main(["--posts", "4", "--rounds", "1", "--threads", "1", "--settings", setting])
     rows = table(capsys.readouterr().out)
