@@ -8,9 +8,10 @@ from flair.data import Dictionary, Sentence
 from flair.embeddings import HashEmbeddings
 from PIL import Image
 
-from benchmarks.drawn_objects import TYPE_WORDS
-from benchmarks.grounding import CONFIGURATIONS, hyperparameters, read_corpus, shuffle_pictures, table
+from benchmarks.grounding import object_words, read_corpus, shuffle_pictures, table
+from benchmarks.noisy_objects import TYPE_WORDS
 from benchmarks.pointing import pointing
+from benchmarks.systems import CONFIGURATIONS, hyperparameters
 from flair_espvr import ESPVRTagger, ImageRegionEmbeddings
 from flair_espvr.data.metadata import IMAGE, IMAGE_ID
 from flair_espvr.models.registry import model_class
@@ -93,17 +94,21 @@ def test_shuffling_gives_every_post_the_picture_of_another():
 
 
 def test_systems_that_read_objects_are_given_those_that_were_drawn(tmp_path):
-    options = argparse.Namespace(corpus=write_scenes(tmp_path, train=2, valid=1, test=1))
-    posts = list(read_corpus(options).get_all_sentences())
+    options = argparse.Namespace(posts=None, corpus=write_scenes(tmp_path, train=2, valid=1, test=1))
+    corpus = read_corpus(options)
+    posts = list(corpus.get_all_sentences())
     boxes = read_boxes(tmp_path)
     found = {post.get_metadata("image_id"): post.get_metadata("objects") for post in posts}
     assert found.keys() == boxes.keys()
     assert all(Box(*thing.box) == boxes[name] for name, objects in found.items() for thing in objects)
-    words = set(TYPE_WORDS.values())
+    words = object_words(corpus, options)
+    assert words == list(TYPE_WORDS.values())
     for system in ("mgcmt", "m3s"):
-        assert set(hyperparameters(CONFIGURATIONS[system], options)["object_labels"]) == words
-    assert set(model_class("umgf").config_class().type_words) == words
-    assert hyperparameters(CONFIGURATIONS["hvpnet"], options) == {}
+        assert hyperparameters(CONFIGURATIONS[system], options, words) == {"object_labels": tuple(words)}
+    assert set(model_class("umgf").config_class().type_words) == set(words)
+    for system in ("umgf", "hvpnet"):
+        assert hyperparameters(CONFIGURATIONS[system], options, words) == {}
+    assert hyperparameters(CONFIGURATIONS["umgf"], options, ["a", "b"]) == {"type_words": ("a", "b")}
 
 
 def test_the_table_has_a_row_for_each_configuration_that_was_run():
@@ -125,6 +130,7 @@ def test_the_table_has_a_row_for_each_configuration_that_was_run():
         },
     ]
     lines = table(results).splitlines()
+    assert lines[0].startswith("| pictures used | seeds | span-F1 | middle of b_c in the box |")  # none was told
     assert lines[2] == "| none | 2 | 25.0 ± 7.1 | - | - | - | - | - | - | - | - |"
     figures = "70.0 | 80.0 | 90.0 | 81.0 | 40.0 | 0.25 | 3.10 | 1.50 | 2048"
     assert lines[3] == f"| {CONFIGURATIONS['hard'].pictures} | 1 | {figures} |"
