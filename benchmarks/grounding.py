@@ -3,9 +3,13 @@
     python -m benchmarks.grounding CACHE [--posts FOLDER]
 
 Draws the corpus of `synthetic.scenes` into the folder CACHE, encodes its pictures once, trains a tagger for every
-configuration and seed, each in a process of its own, and prints one Markdown table. Finished runs are kept in
+configuration and seed, each in a process of its own, and prints Markdown tables. Finished runs are kept in
 `CACHE/results.jsonl`, one JSON line each: a run that was killed is done again, one that ended is not. Chance is a
 span-F1 of about 25. Systems that read objects are given those that were drawn, a third of them mislabelled or missing.
+
+A second table says what is left where test pictures are missing or shuffled, beside what the same system gives that
+learned without any. Configurations such as `umt_half`, `umt_gone` and `umt_shuffled` are trained on pictures half of
+which are missing, on none, and on those of other posts: `umt_gone`, or `none` for ESPVR, is needed for that comparison.
 
 With `--posts` the posts are the photographs of a folder, see `benchmarks.named_posts`. Nothing is measured there of
 where a system looks: a sentence has several phrases, and one b_c for all of them.
@@ -14,7 +18,8 @@ where a system looks: a sentence has several phrases, and one b_c for all of the
 import argparse
 import resource
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +28,16 @@ import numpy as np
 import torch
 from flair.data import Corpus, Sentence
 
+from benchmarks.damage import damage_pictures, f1_under_damage, shuffle_pictures
 from benchmarks.named_posts import phrase_words, read_named_posts
 from benchmarks.noisy_objects import TYPE_WORDS, add_noisy_objects
+from benchmarks.picture_tables import PARTS, damage_table, table
 from benchmarks.pointing import pointing
-from benchmarks.results import finished_results, mean_and_deviation
-from benchmarks.systems import CONFIGURATIONS, hyperparameters
+from benchmarks.results import finished_results
+from benchmarks.systems import CONFIGURATIONS, SYSTEMS, TRAININGS, hyperparameters
 from benchmarks.told import MADE_UP, f1_of_parts
 from benchmarks.training import add_training_options, do_missing_runs, fine_tune, run_settings
 from flair_espvr import CaptionedTransformerEmbeddings, ImageRegionEmbeddings, MultimodalCorpus
-from flair_espvr.data.metadata import IMAGE, IMAGE_ID
 from flair_espvr.io.packaged import EFFICIENTNET_LITE0, MINILM_L6
 from flair_espvr.models.registry import model_class
 from flair_espvr.training.build import encode_images
@@ -47,7 +53,7 @@ def run(options: argparse.Namespace, *, configuration: str, seed: int) -> dict[s
         `f1`, also of the parts of `f1_of_parts`, and, where regions of drawn posts are positioned, the shares of
         `pointing`, all in percent; `step`, seconds of a training step with its share of evaluations, `predict`,
         milliseconds a post, `parameters`, millions without encoder, and `memory`, the most that the process had of the
-        machine's, in MiB.
+        machine's, in MiB; `damaged`, what `f1_under_damage` gives.
     """
     chosen = CONFIGURATIONS[configuration]
     torch.set_num_threads(options.threads)
@@ -56,6 +62,8 @@ def run(options: argparse.Namespace, *, configuration: str, seed: int) -> dict[s
     if chosen.shuffled:
         for split in (corpus.train, corpus.dev, corpus.test):
             shuffle_pictures(list(split), np.random.default_rng(seed))
+    for split in (corpus.train, corpus.dev):
+        damage_pictures(list(split), chosen.training, seed=seed)
     tagger = model_class(chosen.system)(
         CaptionedTransformerEmbeddings(options.encoder, fine_tune=True),
         corpus.make_label_dictionary("ner", add_unk=False),
@@ -66,8 +74,9 @@ def run(options: argparse.Namespace, *, configuration: str, seed: int) -> dict[s
     step = fine_tune(tagger, corpus, options)
     score = tagger.evaluate(corpus.test, gold_label_type="ner", mini_batch_size=options.batch_size).main_score
     posts = list(corpus.test)
+    predict = partial(tagger.predict, mini_batch_size=options.batch_size)
     start = time.perf_counter()
-    tagger.predict(posts, mini_batch_size=options.batch_size, label_name="timed")
+    predict(posts, label_name="timed")
     seconds = time.perf_counter() - start
     result = {
         **f1_of_parts(posts, gold="ner", predicted="timed"),
@@ -76,6 +85,7 @@ def run(options: argparse.Namespace, *, configuration: str, seed: int) -> dict[s
         "predict": 1000 * seconds / len(posts),
         "parameters": sum(parameter.numel() for parameter in tagger.network.parameters()) / 1e6,
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "damaged": f1_under_damage(predict, posts, gold="ner", seed=seed),
     }
     points = chosen.system == "espvr" and options.posts is None
     return result | (pointing(tagger, posts, read_boxes(options.corpus)) if points else {})
@@ -109,51 +119,6 @@ def regions_of(options: argparse.Namespace) -> ImageRegionEmbeddings:
     )
 
 
-def shuffle_pictures(sentences: Sequence[Sentence], rng: np.random.Generator) -> None:
-    """Give every sentence the picture of another one, chosen at random, in place."""
-    order = rng.permutation(len(sentences))
-    pictures = [(sentence.get_metadata(IMAGE), sentence.get_metadata(IMAGE_ID)) for sentence in sentences]
-    for receiver, giver in zip(order, np.roll(order, 1), strict=True):
-        image, image_id = pictures[giver]
-        sentences[receiver].add_metadata(IMAGE, image)
-        sentences[receiver].add_metadata(IMAGE_ID, image_id)
-
-
-def table(results: Iterable[Mapping[str, Any]]) -> str:
-    """Return the results as a Markdown table: mean and standard deviation over the seeds of each configuration.
-
-    There is a column for whatever was measured of any.
-    """
-    results = list(results)
-    columns = {
-        "f1": "span-F1",
-        "made_up": "made-up names",
-        "told": "names that the words tell",
-        "sentence": "middle of b_c in the box",
-        "touching": "b_c touches the box",
-        "entity": "entity's own b_c in the box",
-        "window": "middle of its own window in the box",
-        "step": "s a step",
-        "predict": "ms a post",
-        "parameters": "million parameters",
-        "memory": "peak memory in MiB",
-    }
-    columns = {column: title for column, title in columns.items() if any(column in row for row in results)}
-    lines = [f"| pictures used | seeds | {' | '.join(columns.values())} |", f"|---|---|{'---|' * len(columns)}"]
-    for name, configuration in CONFIGURATIONS.items():
-        rows = [result for result in results if result["configuration"] == name]
-        if rows:
-            cells = [
-                mean_and_deviation(
-                    [row[column] for row in rows if column in row],
-                    digits={"step": 2, "predict": 2, "parameters": 2, "memory": 0}.get(column, 1),
-                )
-                for column in columns
-            ]
-            lines.append(f"| {configuration.pictures} | {len(rows)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     options.encoder = options.encoder or MINILM_L6
@@ -166,7 +131,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = options.cache / RESULTS
     wanted = [{"configuration": name, "seed": seed} for seed in options.seeds for name in options.configurations]
     do_missing_runs(results, settings, wanted, run, options)
-    print(table(finished_results(results, settings)))
+    finished = finished_results(results, settings)
+    print(table(finished))
+    for part in PARTS:
+        if any(part in row and "damaged" in row for row in finished):
+            print(f"\n{damage_table(finished, part)}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -177,9 +146,9 @@ def _parser() -> argparse.ArgumentParser:
         "--configurations",
         nargs="+",
         choices=CONFIGURATIONS,
-        default=list(CONFIGURATIONS),
+        default=list(SYSTEMS),
         metavar="NAME",
-        help=", ".join(CONFIGURATIONS),
+        help=f"{', '.join(SYSTEMS)}; one that looks with {', '.join(f'_{how}' for how in TRAININGS)} is trained so",
     )
     add("--posts", type=Path, metavar="FOLDER", help="of JSONL with pictures and regions, in place of drawn posts")
     add("--train", type=int, default=1200, metavar="POSTS")

@@ -2,10 +2,11 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from benchmarks.damage import WHOLE, Damage
 from benchmarks.noisy_objects import TYPE_WORDS
 from benchmarks.training import espvr_sizes
 from flair_espvr.models.registry import model_class
@@ -20,17 +21,27 @@ class Configuration:
         model: the model's own hyperparameters.
         system: the model's name; `"espvr"` also takes the sizes of the command line.
         shuffled: give every post the picture of another post of its split, in training and in testing.
+        training: what is done to the pictures of training and development posts, and not to those of test posts.
     """
 
     pictures: str
     model: Mapping[str, Any] = field(default_factory=dict)
     shuffled: bool = False
     system: str = "espvr"
+    training: Damage = WHOLE
 
+    @property
+    def text_side(self) -> str:
+        """Name of the row of the same system without pictures, which is tested without them."""
+        return TEXT_SIDES.get(self.system, f"{self.system}_gone")
+
+
+TEXT_SIDES: Mapping[str, str] = MappingProxyType({"espvr": "none", "ita": "ita"})
+"""Rows that look at no picture, by the system that they are of; those of all others learn from posts without any."""
 
 PAPER: Mapping[str, Any] = MappingProxyType({"window_placement": "paper"})
 
-CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
+SYSTEMS: Mapping[str, Configuration] = MappingProxyType(
     {
         "none": Configuration("none", {"regions": "none"}),
         "shuffled": Configuration("shuffled between posts, positioned", PAPER, shuffled=True),
@@ -50,6 +61,27 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
         "m3s": Configuration("M3S, an interpretation, noisy objects", system="m3s"),
         "uamner": Configuration("UAMNer, an interpretation", system="uamner"),
         "hvpnet": Configuration("HVPNeT", system="hvpnet"),
+    }
+)
+
+TRAININGS: Mapping[str, tuple[str, Damage]] = MappingProxyType(
+    {
+        "half": ("half of the pictures", Damage(missing=0.5)),
+        "gone": ("no pictures", Damage(missing=1.0)),
+        "shuffled": ("other posts' pictures", Damage(shuffled=True)),
+    }
+)
+"""Damaged pictures to train with."""
+
+CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
+    {
+        **SYSTEMS,
+        **{
+            f"{name}_{how}": replace(system, pictures=f"{system.pictures}, trained with {words}", training=damage)
+            for name, system in SYSTEMS.items()
+            if name not in TEXT_SIDES.values() and not system.shuffled
+            for how, (words, damage) in TRAININGS.items()
+        },
     }
 )
 
