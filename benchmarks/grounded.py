@@ -79,6 +79,7 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
         "head": Configuration("the head alone, gold entities, with boxes", boxes=True, head_alone=True),
         "boxes": Configuration("with boxes", boxes=True),
         "none": Configuration("without boxes"),
+        "contrast": Configuration("without boxes, contrast of pictures", model={"contrast_weight": 1.0}),
         "paper": Configuration("without boxes, the paper's window", model={"window_placement": "paper"}),
         "all": Configuration("without boxes, all regions", model={"regions": "all"}),
     }

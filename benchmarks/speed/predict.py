@@ -39,6 +39,7 @@ from benchmarks.speed.subjects import (
 from benchmarks.speed.table import Works, compare, print_table
 from flair_espvr import CaptionedTransformerEmbeddings
 from flair_espvr.models.registry import list_models, model_class
+from flair_espvr.nn.grounding.head import Learned
 
 BATCH = 32
 BASE_SHARE = 4
@@ -83,7 +84,7 @@ def by_answer(posts: list[Sentence], folder: Path, *, side: int) -> Works:
     balance(tagger, posts)
     head, network = tagger.grounding, tagger.network
 
-    def predict(answer: Callable[..., Any], *, learned: bool = False) -> None:
+    def predict(answer: Callable[..., Any], *, learned: Learned = Learned.NOTHING) -> None:
         assert head is not None
         head.learned = learned
         with patch.object(tagger, "_grounding", answer):
@@ -97,7 +98,7 @@ def by_answer(posts: list[Sentence], folder: Path, *, side: int) -> Works:
         "the fusion window": partial(predict, window),
         "no answer": partial(predict, lambda *_: None),
         "the head, without boxes": partial(predict, own),
-        "the head, with boxes": partial(predict, own, learned=True),
+        "the head, with boxes": partial(predict, own, learned=Learned.BOXES),
     }
 
 

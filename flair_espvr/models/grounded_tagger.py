@@ -54,16 +54,25 @@ class GroundedTagger(StoredTagger):
             )
 
     def _grounding_losses(
-        self, sentences: Sequence[Sentence], inputs: Mapping[str, Any], output: NetworkOutput
+        self, sentences: Sequence[Sentence], inputs: Mapping[str, Any], output: NetworkOutput, tags: Tensor
     ) -> Mapping[str, Tensor]:
-        """Return the terms that gold regions give; none where no label says what an image shows."""
+        """Return the terms that gold regions give, and that of contrast for posts without any, if it is to be learned.
+
+        None where there is neither.
+        """
         images = inputs["images"]
         if self.grounding is None or images is None:
             return {}
         gold = gold_regions(sentences, self.label_type)
-        if gold is None:
-            return {}
-        return self.grounding.losses(self.network.mentions(inputs["words"], output, gold.spans), images, gold)
+        losses: dict[str, Tensor] = {}
+        if gold is not None:
+            losses |= self.grounding.losses(self.network.mentions(inputs["words"], output, gold.spans), images, gold)
+        if self.config.contrast_weight:
+            entities = self.network.spans_of(tags, inputs["mask"])
+            mentions = self.network.mentions(inputs["words"], output, entities)
+            contrast = self.grounding.contrast(mentions, images, entities)
+            losses["contrast"] = contrast if gold is None else contrast.masked_fill(gold.spans.mask.any(dim=1), 0.0)
+        return losses
 
     def _grounding(self, inputs: Mapping[str, Any], output: NetworkOutput, spans: Spans) -> Grounding | None:
         """Where M entities of B posts are; None where no post has an image, or nothing is known of where."""

@@ -173,12 +173,13 @@ class MultimodalTagger(GroundedTagger):
     def losses(self, sentences: list[Sentence]) -> Mapping[str, Tensor]:
         """Return the terms of the loss of B labelled, non-empty sentences by name, without weights.
 
-        They are those of `Network.losses` and, where labels say what the images show, of `GroundingHead.losses`.
+        They are those of `Network.losses` and of the grounding head: where labels say what the images show those of
+        `GroundingHead.losses`, where they do not and it has a weight that of `GroundingHead.contrast`.
         """
         tags = self._gold_tags(sentences)
         inputs = self.network_inputs(sentences, keep_embeddings=self.embeddings.static_embeddings, tags=tags)
         output = self.network(**inputs)
-        return {**self.network.losses(output, tags), **self._grounding_losses(sentences, inputs, output)}
+        return {**self.network.losses(output, tags), **self._grounding_losses(sentences, inputs, output, tags)}
 
     def forward_loss(self, sentences: list[Sentence]) -> tuple[Tensor, int]:
         """Return the summed loss of a batch and the number of words it was summed over, as Flair's trainer wants them.
@@ -230,7 +231,7 @@ class MultimodalTagger(GroundedTagger):
         )
         loss = None
         if tags is not None:
-            losses = {**self.network.losses(output, tags), **self._grounding_losses(sentences, inputs, output)}
+            losses = {**self.network.losses(output, tags), **self._grounding_losses(sentences, inputs, output, tags)}
             loss = self._total_loss(losses, len(sentences))
         probabilities = crf.label_probabilities(output.emissions, output.mask) if with_probabilities else None
         return Prediction(entities, loss, probabilities)
@@ -390,20 +391,22 @@ class MultimodalTagger(GroundedTagger):
             raise ConfigurationError(f"{cls.__name__}: {error}") from None
 
     def _refuse_parts(self) -> None:
-        """Make sure that a network which compares the posts of a batch is shown all of them at once."""
-        if not (self.training and self.network.compares_posts):
+        """Make sure that what compares the posts of a batch is shown all of them at once."""
+        contrasts = self.grounding is not None and self.config.contrast_weight > 0
+        if not (self.training and (self.network.compares_posts or contrasts)):
             return
+        model = type(self).__name__ + (f" with contrast_weight={self.config.contrast_weight:g}" if contrasts else "")
         if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
             raise ConfigurationError(
-                f"multi_gpu: {type(self).__name__} compares the posts of a batch with each other and has to see all of "
-                "them at once, while each GPU would see a part; train it on one"
+                f"multi_gpu: {model} compares the posts of a batch with each other and has to see all of them at once, "
+                "while each GPU would see a part; train it on one"
             )
         training = (self.model_card or {}).get("training_parameters", {})  # Flair's trainers write it as they begin
         size, chunk = training.get("mini_batch_size"), training.get("mini_batch_chunk_size")
         if size and chunk and chunk < size:
             raise ConfigurationError(
-                f"mini_batch_chunk_size={chunk}: {type(self).__name__} compares the posts of a batch with each other "
-                f"and has to see all {size} at once; leave mini_batch_chunk_size out, or make mini_batch_size={chunk}"
+                f"mini_batch_chunk_size={chunk}: {model} compares the posts of a batch with each other and has to see "
+                f"all {size} at once; leave mini_batch_chunk_size out, or make mini_batch_size={chunk}"
             )
 
     def _gold_tags(self, sentences: list[Sentence]) -> Tensor:

@@ -50,7 +50,11 @@ class ModelConfig(BaseModel):
         meant_before: For a field that the first files did not have, the value that stands for what the model did then.
     """
 
-    meant_before: ClassVar[Mapping[str, Any]] = {"grounding_weight": 1.0, "presence_weight": 1.0}
+    meant_before: ClassVar[Mapping[str, Any]] = {
+        "grounding_weight": 1.0,
+        "presence_weight": 1.0,
+        "contrast_weight": 0.0,
+    }
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), use_attribute_docstrings=True)
 
@@ -60,10 +64,18 @@ class ModelConfig(BaseModel):
     presence_weight: Weight = 1.0
     """What the term `"presence"` counts: whether the image shows it, learned where gold labels say so."""
 
+    contrast_weight: Weight = 0.0
+    """What the term `"contrast"` counts: what entities of a type look like, learned from the images of a batch's posts
+    where no label says where they are. With 0 it is not computed; otherwise a batch has to be seen at once."""
+
     @property
     def grounding_weights(self) -> Mapping[str, float]:
-        """The weights of the terms that gold regions give."""
-        return {"regions": self.grounding_weight, "presence": self.presence_weight}
+        """The weights of the grounding head's terms."""
+        return {
+            "regions": self.grounding_weight,
+            "presence": self.presence_weight,
+            "contrast": self.contrast_weight,
+        }
 
     @property
     def reads_images(self) -> bool:

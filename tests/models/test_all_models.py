@@ -203,6 +203,29 @@ def test_where_is_learned_from_boxes_and_answered(name: str, build: Build, posts
             assert label.metadata["relevance"].shape == (2, 2)
 
 
+def test_without_boxes_it_can_learn_from_other_posts_images(name: str, build: Build, posts: list[Sentence]) -> None:
+    if not build(name).config.reads_images:
+        return
+    known = learn(build(name, contrast_weight=1.0), posts, steps=1)[0]
+    for post in posts:
+        for span in post.get_spans("ner"):
+            span.get_label("ner").metadata.clear()
+    dropouts = {field: 0.0 for field in model_class(name).config_class.model_fields if "dropout" in field}
+    tagger = build(name, contrast_weight=1.0, **dropouts)
+    terms = learn(tagger, posts, steps=20)
+    assert not {"regions", "presence"} & terms[0].keys()
+    assert terms[-1]["contrast"] < terms[0]["contrast"]
+    assert known["contrast"] < terms[0]["contrast"]  # posts with gold regions learn from these alone
+    tagger.predict(posts, label_name="found")
+    for post in posts:
+        for label in post.get_labels("found"):
+            assert ("grounded" in label.metadata) == post.has_metadata("image")
+    tagger.train()
+    tagger.model_card = {"training_parameters": {"mini_batch_size": 4, "mini_batch_chunk_size": 2}}
+    with pytest.raises(ConfigurationError, match=r"chunk_size=2: \w+ with contrast_weight=1 compares .* all 4"):
+        tagger.forward_loss(posts)
+
+
 def test_without_boxes_nothing_is_computed_or_kept_for_them(name: str, build: Build, posts: list[Sentence]) -> None:
     """Not even a random number is drawn: loss, gradients and what a backward pass needs are as without the head."""
     for post in posts:

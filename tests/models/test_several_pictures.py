@@ -11,6 +11,7 @@ from torch import Tensor
 
 from flair_espvr import MultimodalTagger, PictureObject, Region, list_models
 from flair_espvr.nn import Spans
+from flair_espvr.nn.grounding.head import Learned
 
 Build = Callable[..., MultimodalTagger]
 
@@ -52,7 +53,7 @@ def test_pictures_are_read_together(name: str, build: Build, pictures: list[Path
         pytest.skip("looks at no picture")
     first, second, third = pictures[:3]
     assert tagger.grounding is not None
-    tagger.grounding.learned = True
+    tagger.grounding.learned = Learned.BOXES
 
     if name == "espvr":
         tagger.network.span_emissions.bias.data[1] += 2.0  # there are entities to position a window by

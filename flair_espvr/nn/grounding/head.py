@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import replace
+from enum import IntEnum
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+from torch.nn.functional import softplus
 
 from flair_espvr.nn.features import ImageFeatures
 from flair_espvr.nn.grounding.calibration import GroundingCalibration
@@ -16,6 +18,7 @@ from flair_espvr.nn.grounding.tensors import GoldRegions, Mentions
 from flair_espvr.nn.layers.positioning import first_maximum
 from flair_espvr.nn.layers.rectangles import covered_shares
 from flair_espvr.nn.layers.several_images import mean_over_images
+from flair_espvr.nn.layers.spans import Spans
 from flair_espvr.nn.layers.word_dropout import WordDropout
 
 _SIZE = 64
@@ -29,6 +32,14 @@ _DROPOUT = 0.5
 images can be learned by heart."""
 
 
+class Learned(IntEnum):
+    """What a head has learned from: the places that labels name, or else the images of other posts."""
+
+    NOTHING = 0
+    BOXES = 1
+    CONTRAST = 2
+
+
 class GroundingHead(torch.nn.Module):
     """A comparison of an entity with the cells of the image, and a classifier of its presence.
 
@@ -36,9 +47,10 @@ class GroundingHead(torch.nn.Module):
 
     Region r is part of what entity e names with the logit z_r = (W_e e + W_c c + w) . h_r / sqrt(D), with layer-normed
     e, c how probable the tags are at its first word (a name may not say what to look for, where its type does; in a
-    layer with the words', the few numbers of c would weigh little), and h_r of `ImageCells`; where the network has a
-    map of its own, z_r also has a share of its logit. In training half of the entities have to do without e.
-    Presence is read from e, from the region with the largest z, from the maximum and the mean of z, and from c.
+    layer with the words', the few numbers of c would weigh little), and h_r of `ImageCells`. In training half of the
+    entities have to do without e.
+    Presence is read from e, the region with the largest z, the maximum and the mean of z, and c; where no label has
+    told of places, from the mean of z alone, log mean exp z.
     Gradients stay in the head: what it learns changes no tag.
 
     Args:
@@ -47,13 +59,13 @@ class GroundingHead(torch.nn.Module):
         labels: L.
 
     Attributes:
-        learned: Whether there were boxes to learn from; if not, the network's own map is read, where it has one.
+        learned: What from; after nothing, the network's own map is read, where it has one.
         calibration: How logits are read.
     """
 
     def __init__(self, *, word_size: int, region_size: int, labels: int) -> None:
         super().__init__()
-        self.learned = False
+        self.learned = Learned.NOTHING
         self.calibration = GroundingCalibration()
         self.entity_norm = torch.nn.LayerNorm(word_size)
         self.entity_dropout = WordDropout(_DROPOUT)
@@ -61,7 +73,6 @@ class GroundingHead(torch.nn.Module):
         self.query = torch.nn.Linear(word_size, _SIZE)
         self.type_query = torch.nn.Linear(labels, _SIZE, bias=False)
         self.cells = ImageCells(region_size, _SIZE)
-        self.own_share = torch.nn.Parameter(torch.ones(()))
         self.presence = torch.nn.Sequential(
             torch.nn.Linear(word_size + region_size + 2 + labels, _PRESENCE_SIZE),
             torch.nn.GELU(),
@@ -71,10 +82,7 @@ class GroundingHead(torch.nn.Module):
 
     def relevance(self, mentions: Mentions, images: ImageFeatures) -> Tensor:
         """z, (B, M, K * R)."""
-        named = self.query(self.dropout(self.entity_norm(mentions.features)))
-        query = (named + self.type_query(mentions.types)) / math.sqrt(_SIZE)  # (B, M, D)
-        logits = query @ self.cells(images.regions.float(), images.grid).transpose(1, 2)
-        return logits if mentions.own_map is None else logits + self.own_share * mentions.own_map
+        return self._query(mentions) @ self.cells(images.regions.float(), images.grid).transpose(1, 2)
 
     def losses(self, mentions: Mentions, images: ImageFeatures, gold: GoldRegions) -> dict[str, Tensor]:
         """`"regions"` and `"presence"`, (B,) each: sums over a post's entities; zero for a post without an image.
@@ -88,8 +96,8 @@ class GroundingHead(torch.nn.Module):
             images: The batch's images.
             gold: Where these are.
         """
-        if self.training and not self.learned and gold.boxes.shape[2]:  # until there is a box, nothing says where
-            self.learned, self.calibration = True, GroundingCalibration()
+        if self.training and gold.boxes.shape[2]:  # until there is a box, nothing says where
+            self._learn_from(Learned.BOXES)
         slots = images.slots  # (B, K)
         known, on = gold.known(slots), gold.on(slots)  # (B, M), (B, M, K, N)
         mentions = replace(mentions, features=self.entity_dropout(mentions.features))
@@ -105,15 +113,44 @@ class GroundingHead(torch.nn.Module):
             for name, term in (("regions", cells), ("presence", present))
         }
 
+    def contrast(self, mentions: Mentions, images: ImageFeatures, entities: Spans) -> Tensor:
+        """`"contrast"`, (B,): a sum over a post's entities; zero for a post without an image.
+
+        With s = log mean exp z over the regions of an image, the best of several, an entity's term is softplus(-s) of
+        its own post's image and the mean of softplus(s) over those of the batch's other posts, without the posts that
+        have an entity of its type: what images of posts with a type have in common is what such an entity looks like.
+
+        Args:
+            mentions: The entities.
+            images: The batch's images.
+            entities: The same with their types; all there are, of the other posts too.
+        """
+        if self.training and self.learned is not Learned.BOXES:
+            self._learn_from(Learned.CONTRAST)
+        mentions = replace(mentions, features=self.entity_dropout(mentions.features))
+        with torch.autocast(images.regions.device.type, enabled=False):
+            cells = self.cells(images.regions.float(), images.grid)
+            logits = torch.einsum("bmd,crd->bmcr", self._query(mentions), cells)  # of each entity in each post's images
+            by_image = _mean(logits.unflatten(3, (images.slots.shape[1], -1)))  # (B, M, B, K)
+            shown = by_image.masked_fill(~images.slots, -torch.inf).amax(dim=3).masked_fill(~images.present, 0.0)
+            same_type = entities.type.unsqueeze(2).unsqueeze(3) == entities.type  # (B, M, B, M)
+            others = images.present & ~(same_type & entities.mask).any(dim=3)  # (B, M, B)
+            own = softplus(-shown.diagonal(dim1=0, dim2=2).T)  # (B, M)
+            elsewhere = (softplus(shown) * others).sum(dim=2) / others.sum(dim=2).clamp(min=1)
+        return ((own + elsewhere) * (entities.mask & images.present.unsqueeze(1))).sum(dim=1)
+
     def evidence(self, mentions: Mentions, images: ImageFeatures) -> Evidence | None:
         """Return what speaks for each region.
 
         None where the head has learned nothing and the network has no own map.
         """
         with torch.autocast(images.regions.device.type, enabled=False):
-            if self.learned:
+            if self.learned is Learned.BOXES:
                 logits = self.relevance(mentions, images)
                 presence = self._presence(mentions, images, _by_image(logits, images.slots))
+            elif self.learned is Learned.CONTRAST:
+                logits = self.relevance(mentions, images)
+                presence = _mean(_by_image(logits, images.slots))
             elif mentions.own_map is not None:
                 logits, presence = mentions.own_map.float(), None
             else:
@@ -128,12 +165,22 @@ class GroundingHead(torch.nn.Module):
         evidence = self.evidence(mentions, images)
         return None if evidence is None else read_evidence(evidence, self.calibration)
 
+    def _learn_from(self, source: Learned) -> None:
+        """Forget how logits were read, where they come to mean something else."""
+        if self.learned is not source:
+            self.learned, self.calibration = source, GroundingCalibration()
+
+    def _query(self, mentions: Mentions) -> Tensor:
+        """Return what cells are compared with, (B, M, D)."""
+        named = self.query(self.dropout(self.entity_norm(mentions.features)))
+        return (named + self.type_query(mentions.types)) / math.sqrt(_SIZE)
+
     def _presence(self, mentions: Mentions, images: ImageFeatures, logits: Tensor) -> Tensor:
         """Return the logit of each image showing each entity, (B, M, K), from z (B, M, K, R)."""
         count, cells = logits.shape[2:]
         best = first_maximum(logits) + cells * torch.arange(count, device=logits.device)  # (B, M, K)
         chosen = torch.take_along_dim(images.regions, best.flatten(1).unsqueeze(2), dim=1)  # (B, M * K, Dv)
-        evidence = torch.stack([logits.amax(dim=3), logits.logsumexp(dim=3) - math.log(cells)], dim=3)
+        evidence = torch.stack([logits.amax(dim=3), _mean(logits)], dim=3)
         entity, types = (
             values.unsqueeze(2).expand(-1, -1, count, -1)
             for values in (self.entity_norm(mentions.features), mentions.types)
@@ -153,12 +200,17 @@ class GroundingHead(torch.nn.Module):
             ValueError: It is something else.
         """
         learned, *numbers = state.flatten().tolist()
-        self.learned, self.calibration = bool(learned), GroundingCalibration.of_numbers(numbers)
+        self.learned, self.calibration = Learned(learned), GroundingCalibration.of_numbers(numbers)
 
 
 def _by_image(logits: Tensor, slots: Tensor) -> Tensor:
     """Return logits (B, M, K * R) as (B, M, K, R), from slots (B, K)."""
     return logits.unflatten(2, (slots.shape[1], -1))
+
+
+def _mean(logits: Tensor) -> Tensor:
+    """Logits (..., R) to the logarithm of the mean of their exponentials, (...)."""
+    return logits.logsumexp(dim=-1) - math.log(logits.shape[-1])
 
 
 def _absent_in_older_files(head: GroundingHead, state: dict[str, Any], prefix: str, *_: Any) -> None:

@@ -7,12 +7,12 @@ from itertools import product
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, gelu
+from torch.nn.functional import binary_cross_entropy_with_logits, gelu, softplus
 
 from flair_espvr.nn import Spans
 from flair_espvr.nn.features import ImageFeatures
 from flair_espvr.nn.grounding.calibration import GroundingCalibration, Platt
-from flair_espvr.nn.grounding.head import GroundingHead
+from flair_espvr.nn.grounding.head import GroundingHead, Learned
 from flair_espvr.nn.grounding.tensors import GoldRegions, Mentions
 
 GRID = (4, 5)
@@ -75,9 +75,6 @@ def seen_cells(grounding: GroundingHead, regions: Tensor) -> list[Tensor]:
 
 def test_relevance_and_losses_are_the_printed_ones() -> None:
     grounding, (mentions, images), known = head(), batch(), gold(boxes=1)
-    assert mentions.own_map is not None
-    with torch.no_grad():
-        grounding.own_share.fill_(0.3)
     losses = grounding.losses(mentions, images, known)
     cells, presence = torch.zeros(3), torch.zeros(3)
     for post in (0, 2):  # post 1 has no image
@@ -85,8 +82,8 @@ def test_relevance_and_losses_are_the_printed_ones() -> None:
             query = grounding.query(grounding.entity_norm(mentions.features[post, entity]))
             query = query + grounding.type_query.weight @ mentions.types[post, entity]
             logits = []
-            for region, cell in enumerate(seen_cells(grounding, images.regions[post])):
-                logits.append(query @ cell / math.sqrt(64) + 0.3 * mentions.own_map[post, entity, region])
+            for cell in seen_cells(grounding, images.regions[post]):
+                logits.append(query @ cell / math.sqrt(64))
             z = torch.stack(logits)
             torch.testing.assert_close(grounding.relevance(mentions, images)[post, entity], z)
             target = [covered(known.boxes[post, 0, 0], *divmod(region, GRID[1])) for region in range(REGIONS)]
@@ -160,6 +157,66 @@ def test_some_entities_have_to_do_without_their_words_in_training_alone() -> Non
     assert min(abs(float(without.detach()) - value) for value in seen) < 1e-5
 
 
+def test_contrast_is_the_printed_one() -> None:
+    grounding, (mentions, images) = head(), batch(posts=4)
+    types = torch.tensor([[0, 1], [0, 0], [1, 2], [2, 0]])
+    exists = torch.tensor([[True, True], [True, True], [True, False], [True, False]])
+    entities = Spans(torch.zeros_like(types), torch.ones_like(types), types, exists)
+
+    def shown(post: int, entity: int, other: int) -> Tensor:
+        query = grounding.query(grounding.entity_norm(mentions.features[post, entity]))
+        query = query + grounding.type_query.weight @ mentions.types[post, entity]
+        cells = torch.stack(seen_cells(grounding, images.regions[other]))
+        return (cells @ query / math.sqrt(64)).exp().mean().log()
+
+    expected = torch.zeros(4)
+    pictured = [post for post in range(4) if images.present[post]]
+    assert pictured == [0, 2, 3]
+    for post in pictured:
+        for entity in range(2):
+            if not exists[post, entity]:
+                continue
+            own = types[post, entity]
+            others = [p for p in pictured if not (types[p][exists[p]] == own).any()]
+            expected[post] += softplus(-shown(post, entity, post))
+            expected[post] += sum(softplus(shown(post, entity, p)) for p in others) / len(others)
+    torch.testing.assert_close(grounding.contrast(mentions, images, entities), expected)
+    assert grounding.learned is Learned.NOTHING  # an evaluation is no learning
+
+
+def test_contrast_tells_what_is_shown_and_where_without_a_box() -> None:
+    grounding = head().train()
+    optimized = torch.optim.Adam(grounding.parameters(), lr=1e-2)
+    mentions, images, known = objects(60)
+    kinds = mentions.features[:, 0].argmax(dim=1, keepdim=True)
+    entities = replace(known.spans, type=kinds)
+    for _ in range(80):
+        optimized.zero_grad()
+        grounding.contrast(mentions, images, entities).mean().backward()
+        optimized.step()
+    grounding.eval()
+    assert grounding.learned is Learned.CONTRAST
+    there, elsewhere = (grounding.answer(*objects(60, shown=shown)[:2]) for shown in (True, False))
+    assert there is not None
+    assert elsewhere is not None
+    assert float(there.grounded.mean()) > 0.9
+    assert float(elsewhere.grounded.mean()) < 0.1
+    boxes = known.boxes[:, :, 0]
+    middle = (there.places[..., :2] + there.places[..., 2:]) / 2
+    assert ((middle > boxes[..., :2]) & (middle < boxes[..., 2:])).all(dim=2).float().mean() > 0.9
+
+
+def test_boxes_teach_more_than_contrast() -> None:
+    grounding, (mentions, images), known = head().train(), batch(), gold()
+    grounding.contrast(mentions, images, known.spans)
+    grounding.calibration = GroundingCalibration(0.5)
+    grounding.losses(mentions, images, known)
+    assert (grounding.learned, grounding.calibration) == (Learned.BOXES, GroundingCalibration())
+    grounding.calibration = GroundingCalibration(0.25)
+    grounding.contrast(mentions, images, known.spans)
+    assert (grounding.learned, grounding.calibration) == (Learned.BOXES, GroundingCalibration(0.25))
+
+
 def test_a_head_without_boxes_reads_the_networks_own_map_and_has_nothing_else() -> None:
     grounding, (mentions, images) = head(), batch()
     assert grounding.answer(replace(mentions, own_map=None), images) is None
@@ -179,7 +236,7 @@ def test_the_state_says_what_was_learned_and_files_of_before_load() -> None:
     assert trained.learned
     trained.calibration = GroundingCalibration(0.5, 0.3, Platt(2.0, -1.0), Platt(0.5, 0.25), tells_presence=True)
     fresh.load_state_dict(trained.state_dict())
-    assert (fresh.learned, fresh.calibration) == (True, trained.calibration)
+    assert (fresh.learned, fresh.calibration) == (Learned.BOXES, trained.calibration)
     before = {name: value.clone() for name, value in fresh.named_parameters()}
     torch.nn.ModuleDict({"head": fresh}).load_state_dict({})
     assert all(torch.equal(before[name], value) for name, value in fresh.named_parameters())
@@ -204,7 +261,7 @@ def test_an_evaluation_is_no_learning() -> None:
 
 def test_a_post_is_answered_as_it_is_alone() -> None:
     grounding, (mentions, images) = head(), batch()
-    grounding.learned = True
+    grounding.learned = Learned.BOXES
     together = grounding.answer(mentions, images)
     alone = grounding.answer(
         Mentions(*(field[2:] for field in vars(mentions).values())),
@@ -239,7 +296,7 @@ def of_image(mentions: Mentions, images: ImageFeatures, image: int) -> tuple[Men
 @pytest.mark.parametrize("learned", [True, False])
 def test_of_several_images_each_is_read_by_itself_and_the_best_is_the_answer(*, learned: bool) -> None:
     grounding, (mentions, images) = head(), several(own_map=True)
-    grounding.learned = learned
+    grounding.learned = Learned.BOXES if learned else Learned.NOTHING
     assert mentions.own_map is not None
     together = grounding.answer(mentions, images)
     alone = [grounding.answer(*of_image(mentions, images, image)) for image in range(3)]
