@@ -16,8 +16,11 @@ from flair.trainers import ModelTrainer
 from benchmarks.results import append_result, finished_results
 from flair_espvr.models.tagger import MultimodalTagger
 
-APART = ("cache", "seeds", "configurations", "encoder", "checkpoint")
-"""Options that do not change what a run gives, or that are settings by the name of their file alone."""
+APART = ("cache", "seeds", "configurations")
+"""Options that do not change what a run gives."""
+
+FILES = ("encoder", "checkpoint", "posts")
+"""Options that are settings where they are given, by the name of their file or folder alone."""
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
@@ -86,10 +89,8 @@ def run_settings(options: argparse.Namespace, *, apart: Iterable[str] = ()) -> d
         options: of the command.
         apart: further options that do not.
     """
-    settings = {name: value for name, value in vars(options).items() if name not in {*APART, *apart}}
-    return settings | {
-        name: Path(vars(options)[name]).name for name in ("encoder", "checkpoint") if vars(options).get(name)
-    }
+    settings = {name: value for name, value in vars(options).items() if name not in {*APART, *FILES, *apart}}
+    return settings | {name: Path(vars(options)[name]).name for name in FILES if vars(options).get(name)}
 
 
 def do_missing_runs(

@@ -1,4 +1,5 @@
 import argparse
+from pathlib import Path
 
 import flair
 import numpy as np
@@ -8,14 +9,18 @@ from flair.data import Dictionary, Sentence
 from flair.embeddings import HashEmbeddings
 from PIL import Image
 
-from benchmarks.drawn_objects import TYPE_WORDS
-from benchmarks.grounding import CONFIGURATIONS, hyperparameters, read_corpus, shuffle_pictures, table
+from benchmarks.grounding import object_words, read_corpus
+from benchmarks.noisy_objects import TYPE_WORDS
 from benchmarks.pointing import pointing
+from benchmarks.systems import CONFIGURATIONS, hyperparameters
+from benchmarks.told import MADE_UP
+from benchmarks.training import run_settings
 from flair_espvr import ESPVRTagger, ImageRegionEmbeddings
 from flair_espvr.data.metadata import IMAGE, IMAGE_ID
 from flair_espvr.models.registry import model_class
 from synthetic.drawing import Box
 from synthetic.scenes import read_boxes, write_scenes
+from synthetic.sentences import TYPED
 
 EVERYWHERE = Box(0.0, 0.0, 1.0, 1.0)
 NOWHERE = Box(2.0, 2.0, 3.0, 3.0)
@@ -81,51 +86,37 @@ def test_there_is_no_pointing_where_nothing_is_positioned():
     assert pointing(tagger(regions="all"), posts(2), {}) == {}
 
 
-def test_shuffling_gives_every_post_the_picture_of_another():
-    sentences = posts(7)
-    before = [sentence.get_metadata(IMAGE_ID) for sentence in sentences]
-    pictures = {sentence.get_metadata(IMAGE_ID): sentence.get_metadata(IMAGE) for sentence in sentences}
-    shuffle_pictures(sentences, np.random.default_rng(1))
-    after = [sentence.get_metadata(IMAGE_ID) for sentence in sentences]
-    assert sorted(after) == sorted(before)
-    assert all(old != new for old, new in zip(before, after, strict=True))
-    assert all(sentence.get_metadata(IMAGE) is pictures[sentence.get_metadata(IMAGE_ID)] for sentence in sentences)
-
-
 def test_systems_that_read_objects_are_given_those_that_were_drawn(tmp_path):
-    options = argparse.Namespace(corpus=write_scenes(tmp_path, train=2, valid=1, test=1))
-    posts = list(read_corpus(options).get_all_sentences())
+    options = argparse.Namespace(posts=None, corpus=write_scenes(tmp_path, train=2, valid=1, test=1))
+    corpus = read_corpus(options)
+    posts = list(corpus.get_all_sentences())
     boxes = read_boxes(tmp_path)
     found = {post.get_metadata("image_id"): post.get_metadata("objects") for post in posts}
     assert found.keys() == boxes.keys()
     assert all(Box(*thing.box) == boxes[name] for name, objects in found.items() for thing in objects)
-    words = set(TYPE_WORDS.values())
+    words = object_words(corpus, options)
+    assert words == list(TYPE_WORDS.values())
     for system in ("mgcmt", "m3s"):
-        assert set(hyperparameters(CONFIGURATIONS[system], options)["object_labels"]) == words
-    assert set(model_class("umgf").config_class().type_words) == words
-    assert hyperparameters(CONFIGURATIONS["hvpnet"], options) == {}
+        assert hyperparameters(CONFIGURATIONS[system], options, words) == {"object_labels": tuple(words)}
+    assert set(model_class("umgf").config_class().type_words) == set(words)
+    for system in ("umgf", "hvpnet"):
+        assert hyperparameters(CONFIGURATIONS[system], options, words) == {}
+    assert hyperparameters(CONFIGURATIONS["umgf"], options, ["a", "b"]) == {"type_words": ("a", "b")}
 
 
-def test_the_table_has_a_row_for_each_configuration_that_was_run():
-    results = [
-        {"configuration": "none", "seed": 1, "f1": 20.0},
-        {"configuration": "none", "seed": 2, "f1": 30.0},
-        {
-            "configuration": "hard",
-            "seed": 1,
-            "f1": 70.0,
-            "sentence": 80.0,
-            "touching": 90.0,
-            "entity": 81.0,
-            "window": 40.0,
-            "step": 0.25,
-            "predict": 3.1,
-            "parameters": 1.5,
-            "memory": 2048.3,
-        },
-    ]
-    lines = table(results).splitlines()
-    assert lines[2] == "| none | 2 | 25.0 ± 7.1 | - | - | - | - | - | - | - | - |"
-    figures = "70.0 | 80.0 | 90.0 | 81.0 | 40.0 | 0.25 | 3.10 | 1.50 | 2048"
-    assert lines[3] == f"| {CONFIGURATIONS['hard'].pictures} | 1 | {figures} |"
-    assert len(lines) == 4
+def test_only_the_first_name_of_a_drawn_post_is_made_up(tmp_path):
+    folder = write_scenes(tmp_path, train=5, valid=1, test=1, typed_share=1.0, plain_share=0.3)
+    known = {name for _, _, examples in TYPED for name in examples}
+    counts = set()
+    for post in read_corpus(argparse.Namespace(posts=None, corpus=folder)).get_all_sentences():
+        names = [span.text for span in post.get_spans("ner")]
+        assert [name in known for name in names] == [place >= post.get_metadata(MADE_UP) for place in range(len(names))]
+        counts.add(len(names))
+    assert counts == {0, 2}
+
+
+def test_settings_name_the_posts_only_where_they_are_given():
+    given = {"cache": Path("cache"), "seeds": [1], "encoder": "a/model", "checkpoint": None, "epochs": 6}
+    settings = {"encoder": "model", "epochs": 6}
+    assert run_settings(argparse.Namespace(posts=None, **given)) == settings  # those of runs from before
+    assert run_settings(argparse.Namespace(posts=Path("b/photos"), **given)) == {**settings, "posts": "photos"}

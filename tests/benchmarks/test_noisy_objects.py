@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from flair.data import Sentence
 
-from benchmarks.drawn_objects import TYPE_WORDS, add_noisy_objects
+from benchmarks.noisy_objects import TYPE_WORDS, add_noisy_objects
 from synthetic.drawing import Box
 
 
