@@ -84,6 +84,9 @@ def build_embeddings(section: sections.EmbeddingsSection, corpus: Corpus[Sentenc
     Args:
         section: what they are.
         corpus: the posts that they are for: embeddings over characters know those of its training words.
+
+    Raises:
+        ConfigurationError: an encoder or a file of vectors cannot be had.
     """
     match section:
         case sections.CaptionedTransformer():
@@ -95,16 +98,23 @@ def build_embeddings(section: sections.EmbeddingsSection, corpus: Corpus[Sentenc
             )
         case sections.Transformer():
             return TransformerWordEmbeddings(
-                find_model(section.model), layers="-1", subtoken_pooling="first", fine_tune=True
+                find_model(section.model), layers="-1", subtoken_pooling=section.subtoken_pooling, fine_tune=True
             )
         case sections.Words():
-            return WordEmbeddings(resolve_packaged(section.vectors), fine_tune=section.fine_tune)
+            return _word_vectors(section)
         case sections.Characters():
             return CharacterEmbeddings(alphabet(corpus), **section.model_dump(exclude={"type"}))
         case sections.CharacterCNN():
             return CharacterCNNEmbeddings(alphabet(corpus), **section.model_dump(exclude={"type"}))
         case sections.Stack():
             return StackedEmbeddings([build_embeddings(part, corpus) for part in section.parts])
+
+
+def _word_vectors(section: sections.Words) -> WordEmbeddings:
+    try:
+        return WordEmbeddings(resolve_packaged(section.vectors), fine_tune=section.fine_tune)
+    except (ImportError, ValueError) as error:  # no gensim; neither a name that Flair knows nor a file
+        raise ConfigurationError(f"embeddings.vectors, {section.vectors}: {error}") from error
 
 
 def build_regions(section: sections.Regions) -> ImageRegionEmbeddings:

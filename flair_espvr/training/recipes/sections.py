@@ -103,6 +103,7 @@ class Transformer(Section):
 
     type: Literal["transformer"]
     model: str
+    subtoken_pooling: Literal["first", "last", "first_last", "mean"] = "first"
 
 
 class Words(Section):

@@ -115,7 +115,7 @@ def test_every_recipe_builds_trains_and_predicts(
 
 
 def test_the_two_corpora_have_the_same_recipes() -> None:
-    for parent in (FOLDER, FOLDER / "offline"):
+    for parent in (FOLDER, FOLDER / "offline", FOLDER / "offline_tuned"):
         names = [{path.name for path in (parent / corpus).iterdir()} for corpus in ("twitter_2015", "twitter_2017")]
         assert names[0] == names[1]
 
@@ -123,6 +123,14 @@ def test_the_two_corpora_have_the_same_recipes() -> None:
 def test_words_and_stacks_are_among_them() -> None:
     kinds = {type(load_recipe(path).embeddings) for path in RECIPES}
     assert {Words, Stack} <= kinds
+
+
+def test_word_vectors_that_are_not_there_are_named(corpus: MultimodalCorpus) -> None:
+    section = load_recipe(
+        FOLDER / "offline/twitter_2017/bilstm_crf.yaml", ["embeddings.vectors=nowhere.bin"]
+    ).embeddings
+    with pytest.raises(ConfigurationError, match=r"^embeddings\.vectors, nowhere\.bin: "):
+        build.build_embeddings(section, corpus)
 
 
 def test_labels_of_objects_are_those_of_the_training_posts_which_must_have_some(
