@@ -13,6 +13,7 @@ HELP = "write a recipe for one's own posts, check recipes, tables and searches, 
 
 _GROUPS = {
     ".": "First steps, on posts and weights that come along",
+    "multilingual": "Posts in other languages than English",
     "offline_ablation": "Flair's tagger and ESPVR's head, one change at a time, on small weights",
     "offline_base/twitter_2017": "Twitter-2017 on a base-size encoder out of Python packages",
     "offline_tuned/twitter_2015": "Twitter-2015 on small weights, with what the searches chose",
