@@ -4,7 +4,7 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import gelu
+from torch.nn.functional import gelu, linear
 
 _SPREAD = 3
 """Cells across that a cell sees of what lies around it."""
@@ -29,13 +29,19 @@ class ImageCells(torch.nn.Module):
 
     def forward(self, regions: Tensor, grid: tuple[int, int]) -> Tensor:
         """h, (B, K * R, D), from the regions (B, K * R, Dv) of K images, each a grid of (H, W) cells, R = H * W."""
-        cells = gelu(self.project(normed(regions)))
+        # W b / |b| and not W (b / |b|): the projection is narrower, and regions are large.
+        projected = linear(regions, self.project.weight) / root_mean_square(regions)
+        cells = gelu(projected + self.project.bias)  # (B, K * R, D)
         maps = cells.unflatten(1, (-1, *grid)).flatten(0, 1).permute(0, 3, 1, 2)  # (B * K, D, H, W)
         around = self.around(maps).flatten(2).transpose(1, 2).reshape_as(cells)
         return cells + self.mix(gelu(around))
 
 
 def normed(vectors: Tensor) -> Tensor:
-    """Vectors (..., D) with a mean square of 1, or a little less: there are vectors of zeros."""
-    size = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True) / math.sqrt(vectors.shape[-1])
-    return vectors / (size + 1e-6)
+    """Vectors (..., D) with a mean square of 1, or a little less."""
+    return vectors / root_mean_square(vectors)
+
+
+def root_mean_square(vectors: Tensor) -> Tensor:
+    """Return that of vectors (..., D), (..., 1), and a little more: there are vectors of zeros."""
+    return torch.linalg.vector_norm(vectors, dim=-1, keepdim=True) / math.sqrt(vectors.shape[-1]) + 1e-6
