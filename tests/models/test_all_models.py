@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pytest
@@ -178,8 +179,8 @@ def test_every_term_of_the_loss_falls(name: str, build: Build, posts: list[Sente
     terms = learn(build(name, **dropouts), posts)
     grounding = {"regions", "presence"} if build(name).config.reads_images else set()
     assert terms[0].keys() == terms[-1].keys() >= {"tags"} | grounding
-    for term, before in terms[0].items():
-        assert terms[-1][term] < 0.7 * before, term
+    for term, before in terms[0].items():  # the grounding head has its own dropout, so several steps
+        assert mean(step[term] for step in terms[-20:]) < 0.7 * before, term
     assert set(build(name).network.loss_weights) <= set(terms[0])
 
 
