@@ -60,6 +60,7 @@ _OTHERS = (
     "abc",
     "annotated_types",
     "collections",
+    "enum",
     "flair",
     "lmdb",
     "numpy",
