@@ -2,6 +2,7 @@
 
 import gc
 import json
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -52,6 +53,15 @@ TINY_SWIN = {"window_size": 2, "embed_dim": 16, "depths": (1, 1, 1, 1), "num_hea
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _logged_as_before() -> Iterator[None]:
+    """What a worker keeps quiet in a process of its own is heard again by the tests after it."""
+    logger = logging.getLogger("flair")
+    before = logger.level
+    yield
+    logger.setLevel(before)
 
 
 @pytest.fixture(scope="session")
