@@ -14,8 +14,9 @@ from flair_espvr.models.gold_regions import gold_regions
 from flair_espvr.models.stored_tagger import StoredTagger
 from flair_espvr.nn.config import ModelConfig
 from flair_espvr.nn.grounding.fitting import KnownPlaces, fit_calibration
-from flair_espvr.nn.grounding.head import GroundingHead
+from flair_espvr.nn.grounding.head import GroundingHead, Learned
 from flair_espvr.nn.grounding.reading import Evidence, Grounding
+from flair_espvr.nn.grounding.tensors import Mentions
 from flair_espvr.nn.layers.spans import Spans
 from flair_espvr.nn.network import NetworkOutput
 
@@ -66,11 +67,10 @@ class GroundedTagger(StoredTagger):
         gold = gold_regions(sentences, self.label_type)
         losses: dict[str, Tensor] = {}
         if gold is not None:
-            losses |= self.grounding.losses(self.network.mentions(inputs["words"], output, gold.spans), images, gold)
+            losses |= self.grounding.losses(self._mentions(inputs, output, gold.spans), images, gold)
         if self.config.contrast_weight:
             entities = self.network.spans_of(tags, inputs["mask"])
-            mentions = self.network.mentions(inputs["words"], output, entities)
-            contrast = self.grounding.contrast(mentions, images, entities)
+            contrast = self.grounding.contrast(self._mentions(inputs, output, entities), images, entities)
             losses["contrast"] = contrast if gold is None else contrast.masked_fill(gold.spans.mask.any(dim=1), 0.0)
         return losses
 
@@ -79,7 +79,15 @@ class GroundedTagger(StoredTagger):
         images = inputs["images"]
         if self.grounding is None or images is None:
             return None
-        return self.grounding.answer(self.network.mentions(inputs["words"], output, spans), images)
+        return self.grounding.answer(self._mentions(inputs, output, spans), images)
+
+    def _mentions(self, inputs: Mapping[str, Any], output: NetworkOutput, spans: Spans) -> Mentions:
+        """Entities as the head reads them; one that has learned reads no map of the network's."""
+        assert self.grounding is not None
+        mentions: Mentions = self.network.mentions(
+            inputs["words"], output, spans, with_map=self.grounding.learned is Learned.NOTHING
+        )
+        return mentions
 
     def _known_places(
         self, sentences: Sequence[Sentence], inputs: Mapping[str, Any], output: NetworkOutput
@@ -88,7 +96,7 @@ class GroundedTagger(StoredTagger):
         images, gold = inputs["images"], gold_regions(sentences, self.label_type)
         if self.grounding is None or images is None or gold is None:
             return []
-        evidence = self.grounding.evidence(self.network.mentions(inputs["words"], output, gold.spans), images)
+        evidence = self.grounding.evidence(self._mentions(inputs, output, gold.spans), images)
         if evidence is None:
             return []
         known = gold.known(images.slots)

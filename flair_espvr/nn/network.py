@@ -126,15 +126,16 @@ class Network(torch.nn.Module, ABC, Generic[Output]):
         """
         return None
 
-    def mentions(self, words: Tensor, output: Output, spans: Spans) -> Mentions:
+    def mentions(self, words: Tensor, output: Output, spans: Spans, *, with_map: bool = True) -> Mentions:
         """Entities as `GroundingHead` reads them, without gradients: what it learns changes no tag.
 
         Args:
             words: (B, T, D_enc), what `forward` was given.
             output: Of `forward`, on posts with images.
             spans: M entities a post.
+            with_map: Whether the network's own map is to be read, where it has one.
         """
-        own_map = self.attention_map(output, spans)
+        own_map = self.attention_map(output, spans) if with_map else None
         return Mentions(
             features=span_features(words, spans).detach(),
             types=torch.take_along_dim(output.emissions, spans.start.unsqueeze(2), dim=1).float().softmax(2).detach(),

@@ -131,7 +131,7 @@ class GroundingHead(torch.nn.Module):
         with torch.autocast(images.regions.device.type, enabled=False):
             cells = self.cells(images.regions.float(), images.grid)
             logits = torch.einsum("bmd,crd->bmcr", self._query(mentions), cells)  # of each entity in each post's images
-            by_image = _mean(logits.unflatten(3, (images.slots.shape[1], -1)))  # (B, M, B, K)
+            by_image = _mean(_by_image(logits, images.slots))  # (B, M, B, K)
             shown = by_image.masked_fill(~images.slots, -torch.inf).amax(dim=3).masked_fill(~images.present, 0.0)
             same_type = entities.type.unsqueeze(2).unsqueeze(3) == entities.type  # (B, M, B, M)
             others = images.present & ~(same_type & entities.mask).any(dim=3)  # (B, M, B)
@@ -145,12 +145,11 @@ class GroundingHead(torch.nn.Module):
         None where the head has learned nothing and the network has no own map.
         """
         with torch.autocast(images.regions.device.type, enabled=False):
-            if self.learned is Learned.BOXES:
+            if self.learned:
                 logits = self.relevance(mentions, images)
-                presence = self._presence(mentions, images, _by_image(logits, images.slots))
-            elif self.learned is Learned.CONTRAST:
-                logits = self.relevance(mentions, images)
-                presence = _mean(_by_image(logits, images.slots))
+                by_image = _by_image(logits, images.slots)
+                boxes = self.learned is Learned.BOXES
+                presence = self._presence(mentions, images, by_image) if boxes else _mean(by_image)
             elif mentions.own_map is not None:
                 logits, presence = mentions.own_map.float(), None
             else:
@@ -204,8 +203,8 @@ class GroundingHead(torch.nn.Module):
 
 
 def _by_image(logits: Tensor, slots: Tensor) -> Tensor:
-    """Return logits (B, M, K * R) as (B, M, K, R), from slots (B, K)."""
-    return logits.unflatten(2, (slots.shape[1], -1))
+    """Return logits (..., K * R) as (..., K, R), from slots (B, K)."""
+    return logits.unflatten(-1, (slots.shape[1], -1))
 
 
 def _mean(logits: Tensor) -> Tensor:
