@@ -1,12 +1,15 @@
 """Whether the scores of entities are what they say: of those with 0.8, eight in ten should be right.
 
-    python -m benchmarks.calibration FOLDER MODEL [MODEL ...] [--trust]
+    python -m benchmarks.calibration FOLDER MODEL [MODEL ...] [--read FOLDER] [--trust]
 
-FOLDER holds `train.txt`, `valid.txt`, `test.txt` and `captions.tsv`; an entity is right where span and type are gold.
+A folder holds `train.txt`, `valid.txt`, `test.txt` and `captions.tsv`; an entity is right where span and type are gold.
 An `ESPVRTagger` is shown with the scores of its CRF as trained and as calibrated on the development posts, other
 taggers as they are. For each there are the mean score of the test posts' entities beside their precision, the expected
 calibration error (the distance of both, averaged over ten bins of equally many entities), and the Brier score; then,
 for all models together, the entities by score and how many of them are right.
+
+With `--read` the test posts are another corpus's: the temperature of the first folder's development posts is shown
+beside the one that those of the read folder give.
 """
 
 import argparse
@@ -48,10 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path, metavar="FOLDER")
     parser.add_argument("models", type=Path, nargs="+", metavar="MODEL")
+    parser.add_argument("--read", type=Path, metavar="FOLDER", help="corpus whose test posts are read instead")
     parser.add_argument("--trust", action="store_true", help="also read Flair's own taggers, which runs code in them")
     chosen = parser.parse_args(arguments)
-    corpus = MultimodalCorpus(chosen.data, captions=chosen.data / "captions.tsv")
-    development, test = list(corpus.dev), list(corpus.test)
+    corpus = _corpus(chosen.data)
+    fitted = {"calibrated": list(corpus.dev)}
+    if chosen.read is not None:
+        corpus = _corpus(chosen.read)
+        fitted["calibrated on the corpus read"] = list(corpus.dev)
+    test = list(corpus.test)
     together: dict[str, list[np.ndarray]] = defaultdict(list)
     print("| model | entities | mean score | precision | calibration error | Brier |\n|---|---|---|---|---|---|")
     for path in chosen.models:
@@ -59,8 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(tagger, ESPVRTagger):
             tagger.network.tag_crf.temperature = 1.0
             _show(path, "as trained", scored(tagger, test), together)
-            temperature = tagger.calibrate(development)
-            _show(path, f"calibrated, {temperature:.2f}", scored(tagger, test), together)
+            for how, development in fitted.items():
+                temperature = tagger.calibrate(development)
+                _show(path, f"{how}, {temperature:.2f}", scored(tagger, test), together)
         else:
             _show(path, "as it is", scored(tagger, test), together)
     for how, found in together.items():
@@ -70,6 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             part = rows[(rows[:, 0] > low) & (rows[:, 0] <= high)]
             if len(part):
                 print(f"| {low:g} to {high:g} | {len(part)} | {part[:, 0].mean():.3f} | {part[:, 1].mean():.3f} |")
+
+
+def _corpus(folder: Path) -> MultimodalCorpus:
+    return MultimodalCorpus(folder, captions=folder / "captions.tsv")
 
 
 def _show(path: Path, how: str, found: np.ndarray, together: dict[str, list[np.ndarray]]) -> None:

@@ -1,5 +1,6 @@
 """The calibration script: its error by hand, and a run."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks import calibration
-from flair_espvr import ESPVRTagger
+from flair_espvr import ESPVRTagger, MultimodalCorpus
+from flair_espvr.data.bio import bio_tags
+from flair_espvr.data.sentences import sentence_entities
 
 
 def test_the_error_is_the_distance_of_score_and_precision() -> None:
@@ -33,3 +36,31 @@ def test_a_table(
     assert [row[0].rpartition("model.pt: ")[2].partition(",")[0] for row in models] == ["as trained", "calibrated"]
     assert models[0][1] == models[1][1]
     assert [sum(int(row[1]) for row in rows) for rows in scores] == 2 * [int(models[0][1])]
+
+
+def test_the_temperature_of_one_corpus_is_read_on_another(
+    build: Callable[..., ESPVRTagger], corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tagger = build()
+    tagger.network.tag_emissions.bias.data[0] -= 5
+    tagger.save(tmp_path / "model.pt")
+    (corpus_folder / "captions.tsv").touch()
+    other = shutil.copytree(corpus_folder, tmp_path / "other")
+    agreeing = list(MultimodalCorpus(corpus_folder, captions=corpus_folder / "captions.tsv").dev)
+    tagger.predict(agreeing, label_name="predicted")
+    blocks = []
+    for post in agreeing:
+        tags = bio_tags(len(post), sentence_entities(post, "predicted"))
+        blocks.append("\n".join(f"{token.text}\t{tag}" for token, tag in zip(post, tags, strict=True)))
+    (other / "valid.txt").write_text("\n\n".join(f"IMGID:0\n{block}" for block in blocks) + "\n", encoding="utf-8")
+    printed = {}
+    for read in (None, other):
+        calibration.main([str(corpus_folder), str(tmp_path / "model.pt"), *(["--read", str(read)] if read else [])])
+        table = capsys.readouterr().out.partition("\n\n")[0]
+        rows = [line.strip("| ").split(" | ") for line in table.splitlines() if "model.pt" in line]
+        printed[read] = [(row[0].rpartition("model.pt: ")[2].rpartition(", "), row[1:]) for row in rows]
+    (_, alone), (raw, here, there) = (printed[None][0], printed[None][1]), printed[other]
+    assert here == alone, "the same test posts, and the temperature of the first folder's development posts"
+    assert there[0][0] == "calibrated on the corpus read"
+    assert float(there[0][2]) < 1 < float(here[0][2]), "posts that agree with the model make it surer"
+    assert raw == printed[None][0]
