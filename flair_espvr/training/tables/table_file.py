@@ -13,10 +13,13 @@ from flair_espvr.training.recipes.sections import Section
 OVERALL = ("P", "R", "F1")
 """Columns over all types, after one of F1 for each type."""
 
+STRICT = "strict F1"
+"""Column of F1 over all types under the strict reading, see `Reading`; all others are of the lenient one."""
+
 GroundingColumn = Literal["EEG", "GMNER", "pointing", "IoU > .5", "mean IoU", "presence AP"]
 """Columns of where pictures show entities, see `GroundingScores`: two of F1, three shares, an average precision."""
 
-NOT_TYPES: tuple[str, ...] = (*OVERALL, *get_args(GroundingColumn))
+NOT_TYPES: tuple[str, ...] = (*OVERALL, STRICT, *get_args(GroundingColumn))
 """All columns that are of no single type."""
 
 
@@ -26,7 +29,7 @@ class Cell(Section):
     Attributes:
         recipe: the file of the recipe whose runs fill the cell; None where there is only a paper's figure.
         corpus: the file of another recipe, whose test posts the trained models are scored on (cross-domain).
-        paper: figures in percent, by column: a type's F1, `P`, `R`, `F1`, one of `grounding`.
+        paper: figures in percent, by column: a type's F1, `P`, `R`, `F1`, `strict F1`, one of `grounding`.
     """
 
     recipe: Path | None = None
@@ -48,6 +51,7 @@ class TableFile(Section):
     Attributes:
         title: its caption.
         types: entity types, a column of F1 for each; None for all that a group's runs and paper's figures have.
+        strict: whether a column of F1 under the strict reading follows; all others are of the lenient one.
         grounding: further columns of each group, for corpora with gold regions.
         groups: groups of columns, usually corpora, from left to right.
         rows: the systems, from top to bottom.
@@ -57,11 +61,17 @@ class TableFile(Section):
 
     title: str
     types: tuple[str, ...] | None = None
+    strict: bool = False
     grounding: tuple[GroundingColumn, ...] = ()
     groups: Annotated[tuple[str, ...], Field(min_length=1)]
     rows: Annotated[tuple[TableRow, ...], Field(min_length=1)]
     compare: tuple[tuple[str, str], ...] = ()
     seeds: tuple[int, ...] | None = None
+
+    @property
+    def overall(self) -> tuple[str, ...]:
+        """Columns over all types, by what is found, not by where."""
+        return (*OVERALL, STRICT) if self.strict else OVERALL
 
     @model_validator(mode="after")
     def _names_fit(self) -> "TableFile":
@@ -72,7 +82,7 @@ class TableFile(Section):
             mistakes += _strangers(f"rows, {row.title}, cells", row.cells, self.groups)
             for group, cell in row.cells.items():
                 if self.types is not None:
-                    known = (*self.types, *OVERALL, *self.grounding)
+                    known = (*self.types, *self.overall, *self.grounding)
                     mistakes += _strangers(f"rows, {row.title}, cells, {group}, paper", cell.paper, known)
         if mistakes:
             raise ValueError("; ".join(mistakes))

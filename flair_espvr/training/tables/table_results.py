@@ -18,7 +18,7 @@ from flair_espvr.evaluation.significance import (
 from flair_espvr.training.tables.cell_runs import CellRun
 from flair_espvr.training.tables.comparison import Comparison
 from flair_espvr.training.tables.layout import Column, Row, Table
-from flair_espvr.training.tables.table_file import NOT_TYPES, OVERALL, GroundingColumn, TableFile
+from flair_espvr.training.tables.table_file import NOT_TYPES, OVERALL, STRICT, GroundingColumn, TableFile
 
 _GROUNDING: Mapping[GroundingColumn, Callable[[GroundingScores], float | None]] = {
     "EEG": lambda scores: scores.eeg.f1,
@@ -46,6 +46,7 @@ def results_table(table: TableFile, runs: Sequence[CellRun]) -> Table:
         values, paper = {}, {}
         for group, cell in row.cells.items():
             figures = _figures(scores.get((row.title, group), []), types[group])
+            figures |= _strict_f1(kept.get((row.title, group), [])) if table.strict else {}
             figures |= _grounding_figures(kept.get((row.title, group), []), table.grounding)
             values.update({_key(group, column): seeds for column, seeds in figures.items()})
             paper.update({_key(group, _column(name)): figure for name, figure in cell.paper.items()})
@@ -53,7 +54,7 @@ def results_table(table: TableFile, runs: Sequence[CellRun]) -> Table:
     columns = [
         Column(_key(group, column), column, group)
         for group in table.groups
-        for column in (*map(_column, types[group]), *OVERALL, *table.grounding)
+        for column in (*map(_column, types[group]), *table.overall, *table.grounding)
     ]
     return Table(columns, rows, table.title)
 
@@ -120,6 +121,10 @@ def _figures(scores: Sequence[Scores], types: Iterable[str]) -> dict[str, list[f
     overall = [(one.micro.precision, one.micro.recall, one.micro.f1) for one in scores]
     by_column = {**by_type, **dict(zip(OVERALL, zip(*overall, strict=True), strict=True))}
     return {column: [100 * figure for figure in seeds] for column, seeds in by_column.items()}
+
+
+def _strict_f1(kept: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    return {STRICT: [100 * content["strict"].micro.f1 for content in kept]} if kept else {}
 
 
 def _grounding_figures(kept: Sequence[Mapping[str, Any]], columns: Sequence[GroundingColumn]) -> dict[str, list[float]]:

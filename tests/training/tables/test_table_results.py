@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+from seqeval.metrics import f1_score
+from seqeval.scheme import IOB2
 
 from flair_espvr.data.region import Region
 from flair_espvr.evaluation.evaluate import Evaluation
 from flair_espvr.evaluation.grounding import GoldEntity, GroundedEntity, score_grounding
-from flair_espvr.evaluation.scores import Score, Scores
+from flair_espvr.evaluation.scores import Score, Scores, score_tags
 from flair_espvr.training.recipes.recipe_file import load_recipe
 from flair_espvr.training.runs.run_folder import RunFolder
 from flair_espvr.training.tables.cell_runs import CellRun
@@ -47,6 +49,20 @@ def test_types_are_those_of_the_runs_and_of_the_paper(recipe_path: Path, tmp_pat
     # Nobody found a PER, so nobody is best at it; the second system has no DATE and predicts none.
     assert one.startswith("| one | ours, 2 seeds | 0.00 ± 0.00 | 0.00 ± 0.00 | **75.00** ± 0.00 |")
     assert two.startswith(f"| two | ours, 1 seed | 0.00 | {MISSING} | 0.00 |")
+
+
+def test_the_strict_reading_has_a_column_where_asked_for(recipe_path: Path, tmp_path: Path) -> None:
+    (run,) = finished(tmp_path, recipe_path, "one", TYPES)
+    gold, predicted = [["B-PER", "O", "I-LOC"]], [["B-PER", "O", "B-LOC"]]
+    lenient, strict = score_tags(gold, predicted), score_tags(gold, predicted, reading="strict")
+    run.folder.write_evaluation(Evaluation([], [], lenient, strict))
+    assert "here.strict F1" not in results_table(table_of(recipe_path), [run]).rows[0].values
+    table = results_table(table_of(recipe_path, strict=True), [run])
+    assert [column.title for column in table.columns] == ["PER F1", "LOC F1", "P", "R", "F1", "strict F1"]
+    values = table.rows[0].values
+    assert values["here.F1"] == pytest.approx([100 * f1_score(gold, predicted)])
+    assert values["here.strict F1"] == pytest.approx([100 * f1_score(gold, predicted, mode="strict", scheme=IOB2)])
+    assert "here.strict F1" not in table.rows[1].values
 
 
 def test_scores_of_places_are_kept_and_shown_where_asked_for(recipe_path: Path, tmp_path: Path) -> None:
