@@ -38,6 +38,7 @@ DOCUMENTATION = [
     "sphinxcontrib-mermaid>=1",
 ]
 SPACY = ["spacy>=3.8,<3.9"]
+WORDS = ["gensim>=4.3"]  # reads word vectors for Flair
 RAY = ["pyarrow>=15", "ray>=2.40"]
 
 ROOT = Path(__file__).parent
@@ -99,8 +100,8 @@ setup(
         "ray": RAY,
         "spacy": SPACY,
         "heic": HEIC,
-        "words": ["gensim>=4.3"],
-        "dev": [*DEVELOPMENT, *DATASETS, *DEMO, *OCR, *OFFLINE, *RAY, *HEIC, *SPACY],
+        "words": WORDS,
+        "dev": [*DEVELOPMENT, *DATASETS, *DEMO, *OCR, *OFFLINE, *RAY, *HEIC, *SPACY, *WORDS],
     },
     entry_points={"console_scripts": ["flair-espvr=flair_espvr.commands.main:main"]},
     classifiers=[
