@@ -8,9 +8,10 @@ layer) and for a bert-base (the paper's head: 512, four layers), text only and w
 12 x 12 regions of 1536. flair: MiniLM-L6, text only, against Flair's `SequenceTagger` with a CRF, without a BiLSTM (as
 one fine-tunes it) and with its default one. single: the same, one post a call. evaluate: `evaluate` of both. regions,
 fine-regions: what it takes to say where entities are, on 12 x 12 and 24 x 24 regions: by the grounding head, with
-boxes learned from or without, against the fusion window of every entity, and against no answer. systems:
-each model's `predict`, with its own default sizes, against its own network on ready tensors, over MiniLM-L6 with
-captions and regions.
+boxes learned from or without, against the fusion window of every entity, and against no answer. lite-regions,
+fine-lite-regions: the same on what EfficientNet-Lite0 gives, 320 numbers a region, or 432 of its last two stages.
+systems: each model's `predict`, with its own default sizes, against its own network on ready tensors, over MiniLM-L6
+with captions and regions.
 """
 
 import tempfile
@@ -77,9 +78,9 @@ def against_own_network(name: str, posts: list[Sentence], folder: Path) -> Works
     }
 
 
-def by_answer(posts: list[Sentence], folder: Path, *, side: int) -> Works:
+def by_answer(posts: list[Sentence], folder: Path, *, side: int, dim: int) -> Works:
     """`predict` of one tagger that says where entities are in one way after the other."""
-    regions = give_pictures(posts, folder / "pictures", grid=(side, side))
+    regions = give_pictures(posts, folder / "pictures", grid=(side, side), dim=dim)
     tagger = espvr_tagger(encoder_folder("minilm", folder), regions, use_caption=True, window=8 * side // 12)
     balance(tagger, posts)
     head, network = tagger.grounding, tagger.network
@@ -148,6 +149,8 @@ SETTINGS = (
     "evaluate",
     "regions",
     "fine-regions",
+    "lite-regions",
+    "fine-lite-regions",
     "systems",
 )
 
@@ -172,8 +175,10 @@ def rows(settings: Sequence[str], posts: list[Sentence], rounds: int, threads: S
                 "flair": partial(against_flair, some, mini_batch_size=BATCH),
                 "single": partial(against_flair, some, mini_batch_size=1),
                 "evaluate": partial(evaluation, some),
-                "regions": partial(by_answer, some, folder, side=12),
-                "fine-regions": partial(by_answer, some, folder, side=24),
+                "regions": partial(by_answer, some, folder, side=12, dim=1536),
+                "fine-regions": partial(by_answer, some, folder, side=24, dim=1536),
+                "lite-regions": partial(by_answer, some, folder, side=12, dim=320),
+                "fine-lite-regions": partial(by_answer, some, folder, side=24, dim=432),
             }
             yield from compare(setting, settled[setting](), rounds=rounds, threads=threads, per=len(some))
 
