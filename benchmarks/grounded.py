@@ -78,6 +78,7 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
     {
         "head": Configuration("the head alone, gold entities, with boxes", boxes=True, head_alone=True),
         "boxes": Configuration("with boxes", boxes=True),
+        "boxes_all": Configuration("with boxes, all regions", boxes=True, model={"regions": "all"}),
         "none": Configuration("without boxes"),
         "contrast": Configuration("without boxes, contrast of pictures", model={"contrast_weight": 1.0}),
         "paper": Configuration("without boxes, the paper's window", model={"window_placement": "paper"}),
