@@ -13,6 +13,15 @@ from flair_espvr.data.bio import bio_tags
 from flair_espvr.data.sentences import sentence_entities
 
 
+@pytest.fixture
+def too_sure(build: Callable[..., ESPVRTagger], tmp_path: Path) -> ESPVRTagger:
+    """A tagger that finds entities without having learned any, in `model.pt`."""
+    tagger = build()
+    tagger.network.tag_emissions.bias.data[0] -= 5
+    tagger.save(tmp_path / "model.pt")
+    return tagger
+
+
 def test_the_error_is_the_distance_of_score_and_precision() -> None:
     right = np.array([[0.5, index % 2] for index in range(100)])
     assert calibration.expected_calibration_error(right) == pytest.approx(0)
@@ -20,14 +29,8 @@ def test_the_error_is_the_distance_of_score_and_precision() -> None:
     assert calibration.expected_calibration_error(too_sure) == pytest.approx(0.25)
 
 
-def test_a_table(
-    build: Callable[..., ESPVRTagger], corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tagger = build()
-    tagger.network.tag_emissions.bias.data[0] -= 5
-    tagger.save(tmp_path / "model.pt")
-    if not (corpus_folder / "captions.tsv").exists():
-        (corpus_folder / "captions.tsv").write_text("")
+@pytest.mark.usefixtures("too_sure")
+def test_a_table(corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     calibration.main([str(corpus_folder), str(tmp_path / "model.pt")])
     tables = capsys.readouterr().out.split("\n\n")
     models, *scores = [
@@ -39,15 +42,11 @@ def test_a_table(
 
 
 def test_the_temperature_of_one_corpus_is_read_on_another(
-    build: Callable[..., ESPVRTagger], corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    too_sure: ESPVRTagger, corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tagger = build()
-    tagger.network.tag_emissions.bias.data[0] -= 5
-    tagger.save(tmp_path / "model.pt")
-    (corpus_folder / "captions.tsv").touch()
     other = shutil.copytree(corpus_folder, tmp_path / "other")
     agreeing = list(MultimodalCorpus(corpus_folder, captions=corpus_folder / "captions.tsv").dev)
-    tagger.predict(agreeing, label_name="predicted")
+    too_sure.predict(agreeing, label_name="predicted")
     blocks = []
     for post in agreeing:
         tags = bio_tags(len(post), sentence_entities(post, "predicted"))
@@ -59,8 +58,9 @@ def test_the_temperature_of_one_corpus_is_read_on_another(
         table = capsys.readouterr().out.partition("\n\n")[0]
         rows = [line.strip("| ").split(" | ") for line in table.splitlines() if "model.pt" in line]
         printed[read] = [(row[0].rpartition("model.pt: ")[2].rpartition(", "), row[1:]) for row in rows]
-    (_, alone), (raw, here, there) = (printed[None][0], printed[None][1]), printed[other]
+    raw_alone, alone = printed[None]
+    raw, here, there = printed[other]
     assert here == alone, "the same test posts, and the temperature of the first folder's development posts"
     assert there[0][0] == "calibrated on the corpus read"
     assert float(there[0][2]) < 1 < float(here[0][2]), "posts that agree with the model make it surer"
-    assert raw == printed[None][0]
+    assert raw == raw_alone

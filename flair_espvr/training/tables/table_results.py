@@ -46,8 +46,9 @@ def results_table(table: TableFile, runs: Sequence[CellRun]) -> Table:
         values, paper = {}, {}
         for group, cell in row.cells.items():
             figures = _figures(scores.get((row.title, group), []), types[group])
-            figures |= _strict_f1(kept.get((row.title, group), [])) if table.strict else {}
-            figures |= _grounding_figures(kept.get((row.title, group), []), table.grounding)
+            found = kept.get((row.title, group), [])
+            figures |= _strict_f1(found) if table.strict else {}
+            figures |= _grounding_figures(found, table.grounding)
             values.update({_key(group, column): seeds for column, seeds in figures.items()})
             paper.update({_key(group, _column(name)): figure for name, figure in cell.paper.items()})
         rows.append(Row(row.title, values=values, reference=paper, note=row.note))
