@@ -81,6 +81,9 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
         "boxes_all": Configuration("with boxes, all regions", boxes=True, model={"regions": "all"}),
         "none": Configuration("without boxes"),
         "contrast": Configuration("without boxes, contrast of pictures", model={"contrast_weight": 1.0}),
+        "contrast_all": Configuration(
+            "without boxes, contrast of pictures, all regions", model={"contrast_weight": 1.0, "regions": "all"}
+        ),
         "paper": Configuration("without boxes, the paper's window", model={"window_placement": "paper"}),
         "all": Configuration("without boxes, all regions", model={"regions": "all"}),
     }
