@@ -78,6 +78,9 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
     {
         "head": Configuration("the head alone, gold entities, with boxes", boxes=True, head_alone=True),
         "boxes": Configuration("with boxes", boxes=True),
+        "boxes_untaught": Configuration(
+            "with boxes, of which positioning learns nothing", boxes=True, model={"position_loss_weight": 0.0}
+        ),
         "boxes_all": Configuration("with boxes, all regions", boxes=True, model={"regions": "all"}),
         "none": Configuration("without boxes"),
         "contrast": Configuration("without boxes, contrast of pictures", model={"contrast_weight": 1.0}),

@@ -6,6 +6,7 @@ import torch
 from flair.data import Sentence
 from torch import Tensor
 
+from flair_espvr.models.gold_regions import gold_regions
 from flair_espvr.models.inference import evaluating
 from flair_espvr.models.registry import register_model
 from flair_espvr.models.tagger import MultimodalTagger
@@ -30,10 +31,18 @@ class ESPVRTagger(MultimodalTagger):
     def network_inputs(
         self, sentences: list[Sentence], *, keep_embeddings: bool, tags: Tensor | None
     ) -> dict[str, Any]:
-        """Words and images; in training with `positioning_spans="gold"` also the gold spans (teacher forcing)."""
+        """Words and images; in training also the posts whose labels say where entities are.
+
+        With `positioning_spans="gold"` the gold spans, too (teacher forcing).
+        """
         inputs = super().network_inputs(sentences, keep_embeddings=keep_embeddings, tags=tags)
-        if tags is not None and self.training and self.config.positioning_spans == "gold":
+        if tags is None or not self.training:
+            return inputs
+        if self.config.positioning_spans == "gold":
             inputs["spans"] = self.network.spans_of(tags, inputs["mask"])
+        known = gold_regions(sentences, self.label_type) if self.config.position_loss_weight else None
+        if known is not None:
+            inputs["taught"] = known.spans.mask.any(dim=1)
         return inputs
 
     def position_regions(self, sentences: list[Sentence]) -> RegionPositions | None:

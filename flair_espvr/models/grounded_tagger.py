@@ -68,6 +68,7 @@ class GroundedTagger(StoredTagger):
         losses: dict[str, Tensor] = {}
         if gold is not None:
             losses |= self.grounding.losses(self._mentions(inputs, output, gold.spans), images, gold)
+            losses |= self.network.place_losses(output, images, gold)
         if self.config.contrast_weight:
             entities = self.network.spans_of(tags, inputs["mask"])
             contrast = self.grounding.contrast(self._mentions(inputs, output, entities), images, entities)

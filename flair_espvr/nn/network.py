@@ -10,7 +10,7 @@ from torch import Tensor
 
 from flair_espvr.nn.crf.bio_crf import LinearChainCRF
 from flair_espvr.nn.features import ImageFeatures
-from flair_espvr.nn.grounding.tensors import Mentions
+from flair_espvr.nn.grounding.tensors import GoldRegions, Mentions
 from flair_espvr.nn.layers.spans import Spans, bio_spans, span_features
 
 SPAN_LABELS = ("O", "B", "I")
@@ -93,6 +93,16 @@ class Network(torch.nn.Module, ABC, Generic[Output]):
             compare the posts of a batch are of the second kind.
         """
         return {"tags": self.tag_crf.loss(output.emissions, tags, output.mask)}
+
+    def place_losses(self, output: Output, images: ImageFeatures, gold: GoldRegions) -> dict[str, Tensor]:
+        """Return further terms of the loss, (B,) each, for a network that learns from gold regions where to look.
+
+        Args:
+            output: Of `forward` on the same posts.
+            images: The batch's images.
+            gold: Where these are known to show entities.
+        """
+        return {}
 
     @property
     def loss_weights(self) -> Mapping[str, float]:

@@ -176,6 +176,34 @@ def test_gold_spans_position_in_training_only(
     assert all(spans is None for spans in given[1:])
 
 
+@pytest.mark.parametrize("weight", [1.0, 0.0])
+def test_posts_whose_labels_say_where_are_taught_in_training(
+    build: Build, posts: list[Sentence], monkeypatch: pytest.MonkeyPatch, weight: float
+) -> None:
+    """Unless their boxes count nothing; where no label of a batch says where, none is."""
+    tagger = build(position_loss_weight=weight)
+    given: list[Any] = []
+    forward = tagger.network.forward
+
+    def spy(*, taught: torch.Tensor | None = None, **inputs: Any) -> Any:
+        given.append(taught)
+        return forward(taught=taught, **inputs)
+
+    monkeypatch.setattr(tagger.network, "forward", spy)
+    saying = [posts[0], posts[2]]
+    for post in saying:
+        post.get_spans("ner")[0].get_label("ner").metadata["regions"] = (Region(0.0, 0.0, 0.5, 0.5),)
+    tagger.train()
+    tagger.forward_loss(posts)
+    tagger.forward_loss([post for post in posts if post not in saying])
+    tagger.eval()
+    tagger.forward_loss(posts)
+    assert given[1:] == [None, None]
+    assert (given[0] is not None) == bool(weight)
+    if weight:
+        assert given[0].tolist() == [post in saying for post in posts]
+
+
 def test_position_regions(build: Build, posts: list[Sentence]) -> None:
     tagger = build(window=1)
     predict_spans(tagger, True)

@@ -52,7 +52,7 @@ def test_positioning(fake_cuda):
     each = position_each_entity(entities, entity_mask, regions, grid=GRID, window=2)
     for result in (positions, each):
         assert {field.device.type for field in vars(result).values()} == {"cuda"}
-    assert straight_through_weights(positions, entity_mask).device.type == "cuda"
+    assert straight_through_weights(positions.scores, entity_mask).device.type == "cuda"
     assert fake_cuda.reads.count == 0
 
 

@@ -16,7 +16,6 @@ from flair_espvr.nn.grounding.cells import ImageCells, normed
 from flair_espvr.nn.grounding.reading import Evidence, Grounding, read_evidence
 from flair_espvr.nn.grounding.tensors import GoldRegions, Mentions
 from flair_espvr.nn.layers.positioning import first_maximum
-from flair_espvr.nn.layers.rectangles import covered_shares
 from flair_espvr.nn.layers.several_images import mean_over_images
 from flair_espvr.nn.layers.spans import Spans
 from flair_espvr.nn.layers.word_dropout import WordDropout
@@ -103,9 +102,8 @@ class GroundingHead(torch.nn.Module):
         mentions = replace(mentions, features=self.entity_dropout(mentions.features))
         with torch.autocast(images.regions.device.type, enabled=False):
             logits = _by_image(self.relevance(mentions, images), slots)  # (B, M, K, R)
-            boxes = gold.boxes.unsqueeze(2).expand(*on.shape, 4)
-            target = covered_shares(boxes.flatten(0, 2), on.flatten(0, 2), images.grid).view_as(logits)
-            cells = cross_entropy(logits, target, reduction="none").mean(dim=3)  # (B, M, K)
+            covered = gold.covered(slots, images.grid)
+            cells = cross_entropy(logits, covered, reduction="none").mean(dim=3)  # (B, M, K)
             presence = self._presence(mentions, images, logits.detach())
             present = cross_entropy(presence, on.any(dim=3).to(presence.dtype), reduction="none")
         return {

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from flair_espvr.nn.layers.rectangles import covered_shares
 from flair_espvr.nn.layers.spans import Spans
 
 
@@ -45,6 +46,12 @@ class GoldRegions:
         image = torch.arange(slots.shape[1], device=slots.device)[:, None]  # (K, 1)
         named = image == 0 if self.images is None else image == self.images.unsqueeze(2)
         return self.mask.unsqueeze(2) & named & slots[:, None, :, None]
+
+    def covered(self, slots: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Return how much of each cell the boxes of an entity cover on each image that exists, (B, M, K, R) in 0..1."""
+        on = self.on(slots)  # (B, M, K, N)
+        boxes = self.boxes.unsqueeze(2).expand(*on.shape, 4)
+        return covered_shares(boxes.flatten(0, 2), on.flatten(0, 2), grid).view(*on.shape[:3], -1)
 
     def known(self, slots: Tensor) -> Tensor:
         """Return the entities of which it is known where the images that exist show them, (B, M) bool.

@@ -114,7 +114,7 @@ def position_each_entity(
     return RegionPositions(*windows, scores.flatten(0, 1).unsqueeze(1))
 
 
-def straight_through_weights(positions: RegionPositions, entity_mask: Tensor, pictures: Tensor | None = None) -> Tensor:
+def straight_through_weights(scores: Tensor, entity_mask: Tensor, pictures: Tensor | None = None) -> Tensor:
     """Factors for the regions that are exactly 1 and yet let the loss move the position.
 
     An argmax passes no gradient, so positioning would learn from nothing. Multiplied into the regions before fusion,
@@ -122,15 +122,15 @@ def straight_through_weights(positions: RegionPositions, entity_mask: Tensor, pi
     entities, the gradient of the region's use.
 
     Args:
-        positions: What `position_regions` returned for a batch of B sentences and M entities.
+        scores: Relevance F of B sentences and M entities, (B, M, R), as `position_regions` returned it.
         entity_mask: The mask it was given, (B, M) bool.
         pictures: The pictures it was given.
 
     Returns:
-        Weights of 1.0, to the last bit, (B, R), of the dtype of `positions.scores`.
+        Weights of 1.0, to the last bit, (B, R), of the dtype of `scores`.
     """
     count = entity_mask.sum(dim=1, keepdim=True).clamp(min=1)  # (B, 1)
-    share = positions.scores.sum(dim=1) / count  # (B, R)
+    share = scores.sum(dim=1) / count  # (B, R)
     scale: float | Tensor = STRAIGHT_THROUGH_SHARE * share.shape[-1]
     if pictures is not None:  # a sentence's own regions count, not those of the batch's widest
         scale = scale * pictures.sum(dim=1, keepdim=True) / pictures.shape[1]

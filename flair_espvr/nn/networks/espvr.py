@@ -12,6 +12,7 @@ from typing_extensions import Self
 from flair_espvr.nn.config import ModelConfig, NaturalNumber, PositiveInt, Share, Weight, require_heads
 from flair_espvr.nn.crf.bio_crf import LinearChainCRF
 from flair_espvr.nn.features import ImageFeatures
+from flair_espvr.nn.grounding.tensors import GoldRegions
 from flair_espvr.nn.layers.fusion import GatedFusion, select_regions
 from flair_espvr.nn.layers.positioning import (
     Placement,
@@ -23,6 +24,7 @@ from flair_espvr.nn.layers.positioning import (
     window_size,
 )
 from flair_espvr.nn.layers.self_attention import SelfAttentionStack
+from flair_espvr.nn.layers.several_images import without_absent
 from flair_espvr.nn.layers.spans import Spans, bio_spans, span_features
 from flair_espvr.nn.network import SPAN_LABELS, Network, NetworkOutput
 
@@ -30,7 +32,11 @@ from flair_espvr.nn.network import SPAN_LABELS, Network, NetworkOutput
 class ESPVRConfig(ModelConfig):
     """Hyperparameters of ESPVR; the defaults are the paper's where it prints them."""
 
-    meant_before: ClassVar[Mapping[str, Any]] = {**ModelConfig.meant_before, "window_placement": "paper"}
+    meant_before: ClassVar[Mapping[str, Any]] = {
+        **ModelConfig.meant_before,
+        "window_placement": "paper",
+        "position_loss_weight": 1.0,
+    }
 
     regions: Literal["positioned", "all", "none"] = "positioned"
     """`"positioned"` (the paper), `"all"` (the whole image) or `"none"` (text and caption only)."""
@@ -62,6 +68,10 @@ class ESPVRConfig(ModelConfig):
 
     span_loss_weight: Weight = 0.08
     """Lambda of Eq. 10."""
+
+    position_loss_weight: Weight = 1.0
+    """What the term `"positions"` counts: how much of Eq. 1's relevance misses the gold regions, where labels have any
+    and the window is positioned. The paper has no such term."""
 
     @property
     def reads_images(self) -> bool:
@@ -117,11 +127,18 @@ class ESPVRNetwork(Network[ESPVROutput]):
 
     @property
     def loss_weights(self) -> Mapping[str, float]:
-        """Lambda of Eq. 10 for the span term."""
-        return {"spans": self.config.span_loss_weight}
+        """Lambda of Eq. 10 for the span term, and what the positions count."""
+        return {"spans": self.config.span_loss_weight, "positions": self.config.position_loss_weight}
 
     def forward(
-        self, words: Tensor, mask: Tensor, images: ImageFeatures | None, *, spans: Spans | None = None, **_: Any
+        self,
+        words: Tensor,
+        mask: Tensor,
+        images: ImageFeatures | None,
+        *,
+        spans: Spans | None = None,
+        taught: Tensor | None = None,
+        **_: Any,
     ) -> ESPVROutput:
         """Score every word's tags.
 
@@ -130,6 +147,9 @@ class ESPVRNetwork(Network[ESPVROutput]):
             mask: (B, T) bool, True on words.
             images: The batch's images; None where no post has one.
             spans: Entity spans to position with in place of the predicted ones (teacher forcing).
+            taught: (B,) bool, posts that `place_losses` teaches where to look: their positions need no straight-through
+                gradient, which grows with the relevance of single regions and, of a relevance that has learned, is
+                large.
 
         Returns:
             Emissions and what led to them.
@@ -147,7 +167,7 @@ class ESPVRNetwork(Network[ESPVROutput]):
             attended, region_mask, positions = regions, images.mask, None
         else:
             spans = self.predict_spans(span_emissions, mask) if spans is None else spans
-            attended, region_mask, positions = self._position(text, spans, regions, images)
+            attended, region_mask, positions = self._position(text, spans, regions, images, taught)
         fused = self.fusion(text, mask, attended, region_mask)  # (B, T, 2D)
         emissions = self.tag_emissions(self.dropout(fused))
         return ESPVROutput(emissions, mask, text, span_emissions, regions, positions)
@@ -163,6 +183,22 @@ class ESPVRNetwork(Network[ESPVROutput]):
         if output.span_emissions is not None:
             losses["spans"] = self.span_crf.loss(output.span_emissions, self.span_tags(tags), output.mask)
         return losses
+
+    def place_losses(self, output: ESPVROutput, images: ImageFeatures, gold: GoldRegions) -> dict[str, Tensor]:
+        """Return `"positions"`, where a window is positioned: the sum over a post's entities of -log sum_r t_r p_r.
+
+        p is an entity's relevance (Eq. 1), t the share of each region that its boxes cover. An entity that no image
+        shows gives nothing.
+        """
+        if output.positions is None:
+            return {}
+        logits = self.attention_map(output, gold.spans)
+        assert logits is not None
+        relevance = without_absent(logits, images.several).log_softmax(dim=2)  # (B, M, K * R)
+        covered = gold.covered(images.slots, images.grid).flatten(2)
+        nowhere = ~covered.any(dim=2, keepdim=True)
+        missed = -(relevance + covered.masked_fill(nowhere, 1.0).log()).logsumexp(dim=2)
+        return {"positions": missed.sum(dim=1)}
 
     def attention_map(self, output: ESPVROutput, spans: Spans) -> Tensor | None:
         """Return the logits of Eq. 1 for each entity by itself, (B, M, R)."""
@@ -189,13 +225,16 @@ class ESPVRNetwork(Network[ESPVROutput]):
         return position_each_entity(features, entity_mask, output.regions, **self._window(images))
 
     def _position(
-        self, text: Tensor, spans: Spans, regions: Tensor, images: ImageFeatures
+        self, text: Tensor, spans: Spans, regions: Tensor, images: ImageFeatures, taught: Tensor | None
     ) -> tuple[Tensor, Tensor, RegionPositions]:
         """Return the positioned regions v (B, V, D), which exist (B, V), and their positions (paper 3.3, VRP)."""
         entity_mask = spans.mask & images.present[:, None]
         positions = position_regions(span_features(text, spans), entity_mask, regions, **self._window(images))
         if self.config.positioning == "straight_through" and self.training:
-            regions = regions * straight_through_weights(positions, entity_mask, images.several)[:, :, None]
+            scores = positions.scores
+            if taught is not None:
+                scores = torch.where(taught[:, None, None], scores.detach(), scores)
+            regions = regions * straight_through_weights(scores, entity_mask, images.several)[:, :, None]
         cells = math.prod(window_size(images.grid, self.config.window))
         return *select_regions(regions, positions.mask, cells), positions
 

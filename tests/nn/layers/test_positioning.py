@@ -218,7 +218,7 @@ def test_straight_through_weights_are_one_and_carry_a_gradient(dtype):
     regions = torch.randn(4, 20, 8, dtype=dtype, requires_grad=True)
     entity_mask = torch.tensor([[1, 1, 1], [1, 0, 0], [0, 1, 1], [0, 0, 0]], dtype=torch.bool)
     positions = position_regions(entities, entity_mask, regions, grid=(4, 5), window=2)
-    weights = straight_through_weights(positions, entity_mask)
+    weights = straight_through_weights(positions.scores, entity_mask)
     assert torch.equal(weights, torch.ones(4, 20, dtype=dtype))
 
     value = torch.randn(4, 20, dtype=dtype)
