@@ -78,6 +78,7 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
     {
         "head": Configuration("the head alone, gold entities, with boxes", boxes=True, head_alone=True),
         "boxes": Configuration("with boxes", boxes=True),
+        "boxes_each": Configuration("with boxes, a window for each entity", boxes=True, model={"window_of": "entity"}),
         "boxes_untaught": Configuration(
             "with boxes, of which positioning learns nothing", boxes=True, model={"position_loss_weight": 0.0}
         ),

@@ -21,13 +21,14 @@ def pointing(tagger: ESPVRTagger, sentences: Sequence[Sentence], boxes: Mapping[
 
     Returns:
         `sentence`: the middle of the sentence's b_c lies in the subject's box; `touching`: b_c and the box overlap, so
-        a miss by less than a region counts; `entity`: as `sentence`, for the b_c of the entity that overlaps the first
-        gold one, positioned by itself; `window`: the middle of that entity's window lies in the box. Empty where no
-        regions are positioned.
+        a miss by less than a region counts; neither where each entity has a window. `entity`: as `sentence`, for the
+        b_c of the entity that overlaps the first gold one, positioned by itself; `window`: the middle of that entity's
+        window lies in the box. Empty where no regions are positioned.
     """
     hits: dict[str, list[bool]] = {"sentence": [], "touching": [], "entity": [], "window": []}
     named = [sentence for sentence in sentences if sentence.get_spans("ner")]
     tagger.eval()
+    shared = tagger.config.window_of == "sentence"
     for start in range(0, len(named), BATCH):
         batch = named[start : start + BATCH]
         with torch.no_grad():
@@ -40,7 +41,7 @@ def pointing(tagger: ESPVRTagger, sentences: Sequence[Sentence], boxes: Mapping[
         entities = spans.start.shape[1]
         for index, sentence in enumerate(batch):
             box = boxes[metadata_or_none(sentence, IMAGE_ID)]
-            center = int(output.positions.center[index])
+            center = int(output.positions.center[index]) if shared else -1
             if center >= 0:
                 region = _cells(center, visual.grid)
                 hits["sentence"].append(box.holds(*region.middle))

@@ -49,6 +49,7 @@ SYSTEMS: Mapping[str, Configuration] = MappingProxyType(
         "hard": Configuration("positioned, hard", {**PAPER, "positioning": "hard"}),
         "straight_through": Configuration("positioned, straight-through", PAPER),
         "centered": Configuration("positioned, straight-through, centered", {"window_placement": "centered"}),
+        "each": Configuration("a centered window for each entity", {"window_of": "entity"}),
         "umt": Configuration("UMT", system="umt"),
         "maf": Configuration("MAF", system="maf"),
         "gvatt": Configuration("GVATT over BERT", system="gvatt"),

@@ -46,7 +46,7 @@ class ESPVRTagger(MultimodalTagger):
         return inputs
 
     def position_regions(self, sentences: list[Sentence]) -> RegionPositions | None:
-        """Where the fusion looks for B non-empty sentences (b_c, b_l and v).
+        """Where the fusion looks for B non-empty sentences (b_c, b_l and v), see `ESPVROutput.positions`.
 
         None unless regions are positioned and a sentence has an image.
         """

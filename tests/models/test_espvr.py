@@ -215,6 +215,35 @@ def test_position_regions(build: Build, posts: list[Sentence]) -> None:
     assert build(regions="all").position_regions(posts) is None
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_each_entity_can_have_a_window_of_its_own(build: Build, posts: list[Sentence], training: bool) -> None:
+    """What fusion reads of a post is all that its entities' own windows hold."""
+    tagger = build(window=1, window_of="entity").train(training)
+    predict_spans(tagger, True)
+    read: list[torch.Tensor] = []
+    tagger.network.fusion.register_forward_pre_hook(lambda _, arguments: read.append(arguments[3]))
+    output, _ = tagger(posts)
+    assert output.positions is not None
+    centers = output.positions.center.view(len(posts), -1).tolist()
+    found = [[center for center in post if center >= 0] for post in centers]
+    assert list(map(len, found)) == [len(post) if post.has_metadata("image") else 0 for post in posts]
+    assert read[0].sum(dim=1).tolist() == [len(set(post)) for post in found]
+
+
+def test_with_one_entity_a_window_of_its_own_is_the_sentences(build: Build, posts: list[Sentence]) -> None:
+    one = Sentence(["mary"])
+    one.add_metadata("image", posts[0].get_metadata("image"))
+    own, shared = (build(window=1, window_of=of).eval() for of in ("entity", "sentence"))
+    own.load_state_dict(shared.state_dict())
+    predict_spans(own, True)
+    predict_spans(shared, True)
+    with torch.no_grad():
+        assert torch.equal(own([one])[0].emissions, shared([one])[0].emissions)
+    predict_spans(own, False)  # nothing is found: fusion reads nothing
+    with torch.no_grad():
+        assert own([one, posts[0]])[0].emissions.isfinite().all()
+
+
 def test_works_with_any_of_flairs_word_embeddings(
     build: Build, posts: list[Sentence], tiny_bert: Path, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ class ESPVRConfig(ModelConfig):
     meant_before: ClassVar[Mapping[str, Any]] = {
         **ModelConfig.meant_before,
         "window_placement": "paper",
+        "window_of": "sentence",
         "position_loss_weight": 1.0,
     }
 
@@ -53,6 +54,10 @@ class ESPVRConfig(ModelConfig):
 
     window_placement: Placement = "centered"
     """`"centered"` on b_c, or from the smaller row and column of b_c and b_l on (`"paper"`), with b_c in a corner."""
+
+    window_of: Literal["sentence", "entity"] = "sentence"
+    """One window for the `"sentence"`, from all its entities together (the paper), or one for each `"entity"`; fusion
+    reads the regions that lie in any of them."""
 
     hidden_size: PositiveInt = 512
     """D."""
@@ -91,7 +96,8 @@ class ESPVROutput(NetworkOutput):
         text: (B, T, D) the words after self-attention.
         span_emissions: (B, T, 3) over `SPAN_LABELS`, or None with `regions="none"`.
         regions: (B, R, D) projected regions, or None where no post has an image.
-        positions: What was positioned for fusion, or None where nothing was.
+        positions: What was positioned for fusion, one row a post, or with `window_of="entity"` one an entity, post by
+            post; None where nothing was.
     """
 
     text: Tensor
@@ -229,14 +235,19 @@ class ESPVRNetwork(Network[ESPVROutput]):
     ) -> tuple[Tensor, Tensor, RegionPositions]:
         """Return the positioned regions v (B, V, D), which exist (B, V), and their positions (paper 3.3, VRP)."""
         entity_mask = spans.mask & images.present[:, None]
-        positions = position_regions(span_features(text, spans), entity_mask, regions, **self._window(images))
+        posts, count = regions.shape[:2]
+        position, windows = position_regions, 1
+        if self.config.window_of == "entity":
+            position, windows = position_each_entity, entity_mask.shape[1]
+        positions = position(span_features(text, spans), entity_mask, regions, **self._window(images))
         if self.config.positioning == "straight_through" and self.training:
-            scores = positions.scores
+            scores = positions.scores.view(*entity_mask.shape, count)
             if taught is not None:
                 scores = torch.where(taught[:, None, None], scores.detach(), scores)
             regions = regions * straight_through_weights(scores, entity_mask, images.several)[:, :, None]
-        cells = math.prod(window_size(images.grid, self.config.window))
-        return *select_regions(regions, positions.mask, cells), positions
+        within = positions.mask.view(posts, windows, count).any(dim=1)
+        most = min(count, windows * math.prod(window_size(images.grid, self.config.window)))
+        return *select_regions(regions, within, most), positions
 
     def _window(self, images: ImageFeatures) -> dict[str, Any]:
         sizes = {"grid": images.grid, "window": self.config.window, "placement": self.config.window_placement}
