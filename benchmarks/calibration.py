@@ -1,6 +1,6 @@
 """Whether the scores of entities are what they say: of those with 0.8, eight in ten should be right.
 
-    python -m benchmarks.calibration FOLDER MODEL [MODEL ...] [--read FOLDER] [--trust]
+    python -m benchmarks.calibration FOLDER MODEL [MODEL ...] [--read FOLDER] [--renamed TYPE=NAME ...] [--trust]
 
 A folder holds `train.txt`, `valid.txt`, `test.txt` and `captions.tsv`; an entity is right where span and type are gold.
 An `ESPVRTagger` is shown with the scores of its CRF as trained and as calibrated on the development posts, other
@@ -9,13 +9,14 @@ calibration error (the distance of both, averaged over ten bins of equally many 
 for all models together, the entities by score and how many of them are right.
 
 With `--read` the test posts are another corpus's: the temperature of the first folder's development posts is shown
-beside the one that those of the read folder give.
+beside the one that those of the read folder give. `--renamed OTHER=MISC` gives a type of the files the name that the
+models know it by, as `TWITTER_2015` does.
 """
 
 import argparse
 import itertools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,12 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("data", type=Path, metavar="FOLDER")
     parser.add_argument("models", type=Path, nargs="+", metavar="MODEL")
     parser.add_argument("--read", type=Path, metavar="FOLDER", help="corpus whose test posts are read instead")
+    parser.add_argument(
+        "--renamed", nargs="+", type=_renamed, default=[], metavar="TYPE=NAME", help="the models' names of types"
+    )
     parser.add_argument("--trust", action="store_true", help="also read Flair's own taggers, which runs code in them")
     chosen = parser.parse_args(arguments)
-    corpus = _corpus(chosen.data)
+    renamed = dict(chosen.renamed)
+    corpus = _corpus(chosen.data, renamed)
     fitted = {"calibrated": list(corpus.dev)}
     if chosen.read is not None:
-        corpus = _corpus(chosen.read)
+        corpus = _corpus(chosen.read, renamed)
         fitted["calibrated on the corpus read"] = list(corpus.dev)
     test = list(corpus.test)
     together: dict[str, list[np.ndarray]] = defaultdict(list)
@@ -81,8 +86,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(f"| {low:g} to {high:g} | {len(part)} | {part[:, 0].mean():.3f} | {part[:, 1].mean():.3f} |")
 
 
-def _corpus(folder: Path) -> MultimodalCorpus:
-    return MultimodalCorpus(folder, captions=folder / "captions.tsv")
+def _renamed(value: str) -> tuple[str, str]:
+    name, equals, new_name = value.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{value!r} should be TYPE=NAME")
+    return name, new_name
+
+
+def _corpus(folder: Path, renamed: Mapping[str, str]) -> MultimodalCorpus:
+    return MultimodalCorpus(folder, captions=folder / "captions.tsv", label_name_map=renamed)
 
 
 def _show(path: Path, how: str, found: np.ndarray, together: dict[str, list[np.ndarray]]) -> None:

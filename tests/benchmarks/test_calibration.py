@@ -44,6 +44,7 @@ def test_a_table(corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixt
 def test_the_temperature_of_one_corpus_is_read_on_another(
     too_sure: ESPVRTagger, corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Types of the files may have other names than the models know."""
     other = shutil.copytree(corpus_folder, tmp_path / "other")
     agreeing = list(MultimodalCorpus(corpus_folder, captions=corpus_folder / "captions.tsv").dev)
     too_sure.predict(agreeing, label_name="predicted")
@@ -51,10 +52,12 @@ def test_the_temperature_of_one_corpus_is_read_on_another(
     for post in agreeing:
         tags = bio_tags(len(post), sentence_entities(post, "predicted"))
         blocks.append("\n".join(f"{token.text}\t{tag}" for token, tag in zip(post, tags, strict=True)))
+        blocks[-1] = blocks[-1].replace("PER", "HUMAN")
     (other / "valid.txt").write_text("\n\n".join(f"IMGID:0\n{block}" for block in blocks) + "\n", encoding="utf-8")
     printed = {}
     for read in (None, other):
-        calibration.main([str(corpus_folder), str(tmp_path / "model.pt"), *(["--read", str(read)] if read else [])])
+        reading = ["--read", str(read), "--renamed", "HUMAN=PER"] if read else []
+        calibration.main([str(corpus_folder), str(tmp_path / "model.pt"), *reading])
         table = capsys.readouterr().out.partition("\n\n")[0]
         rows = [line.strip("| ").split(" | ") for line in table.splitlines() if "model.pt" in line]
         printed[read] = [(row[0].rpartition("model.pt: ")[2].rpartition(", "), row[1:]) for row in rows]
@@ -64,3 +67,9 @@ def test_the_temperature_of_one_corpus_is_read_on_another(
     assert there[0][0] == "calibrated on the corpus read"
     assert float(there[0][2]) < 1 < float(here[0][2]), "posts that agree with the model make it surer"
     assert raw == raw_alone
+
+
+def test_a_new_name_without_a_type_is_refused(corpus_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        calibration.main([str(corpus_folder), "model.pt", "--renamed", "MISC"])
+    assert "'MISC' should be TYPE=NAME" in capsys.readouterr().err
