@@ -40,9 +40,9 @@ class ESPVRTagger(MultimodalTagger):
             return inputs
         if self.config.positioning_spans == "gold":
             inputs["spans"] = self.network.spans_of(tags, inputs["mask"])
-        known = gold_regions(sentences, self.label_type) if self.config.position_loss_weight else None
-        if known is not None:
-            inputs["taught"] = known.spans.mask.any(dim=1)
+        if self.config.regions == "positioned" and self.config.position_loss_weight:
+            known = gold_regions(sentences, self.label_type)
+            inputs["taught"] = None if known is None else known.spans.mask.any(dim=1)
         return inputs
 
     def position_regions(self, sentences: list[Sentence]) -> RegionPositions | None:
