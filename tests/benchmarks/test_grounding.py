@@ -82,6 +82,11 @@ def test_pointing_follows_where_the_tagger_says_it_looks():
     assert pointing(model, sentences, boxes)["sentence"] == pytest.approx(75.0)
 
 
+def test_where_each_entity_has_a_window_there_is_none_of_the_sentence():
+    boxes = {f"post_{number}": EVERYWHERE for number in range(3)}
+    assert pointing(tagger(window_of="entity"), posts(3), boxes) == {"entity": 100.0, "window": 100.0}
+
+
 def test_there_is_no_pointing_where_nothing_is_positioned():
     assert pointing(tagger(regions="all"), posts(2), {}) == {}
 
