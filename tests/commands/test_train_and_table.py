@@ -313,7 +313,9 @@ def test_a_search_ranks_by_dev_score(
     monkeypatch.setattr("flair_espvr.tagging.backends.ray.on_cluster", on_cluster)
     assert main(["search", str(search), "--out", str(tmp_path / "runs"), "--workers", "2", "--ray"]) == 0
     assert asked == [(4, {"address": "local", "workers": 2, "gpus_per_worker": 0})]
-    lines = capsys.readouterr().out.strip().splitlines()[2:]
+    output = capsys.readouterr().out
+    assert "largest training.learning_rate that was tried, 1e-2: try a larger one" in output
+    lines = [line for line in output.splitlines() if line.startswith("|")][2:]
     scores = [float(line.split("|")[-2]) for line in lines]
     assert len(scores) == 4
     assert scores == sorted(scores, reverse=True)
