@@ -14,6 +14,7 @@ from flair.data import Corpus, Sentence
 from flair.trainers import ModelTrainer
 
 from benchmarks.results import append_result, finished_results
+from flair_espvr.io.parent_process import end_with_parent
 from flair_espvr.models.tagger import MultimodalTagger
 
 APART = ("cache", "seeds", "configurations")
@@ -113,7 +114,8 @@ def do_missing_runs(
         if any(names.items() <= row.items() for row in finished_results(results, settings)):
             continue
         start = time.monotonic()
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent) as process:
             row = {**names, **process.submit(run, options, **names).result()}
         row["seconds"] = round(time.monotonic() - start)
         append_result(results, row, settings)
