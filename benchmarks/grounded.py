@@ -84,6 +84,7 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
         ),
         "boxes_all": Configuration("with boxes, all regions", boxes=True, model={"regions": "all"}),
         "none": Configuration("without boxes"),
+        "each": Configuration("without boxes, a window for each entity", model={"window_of": "entity"}),
         "contrast": Configuration("without boxes, contrast of pictures", model={"contrast_weight": 1.0}),
         "contrast_all": Configuration(
             "without boxes, contrast of pictures, all regions", model={"contrast_weight": 1.0, "regions": "all"}
