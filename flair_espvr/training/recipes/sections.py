@@ -180,13 +180,16 @@ class Training(Section):
 
     With `multi_gpu`, `mini_batch_size` is that of all GPUs together, and the training cannot be resumed.
     `early_stopping` ends it after so many epochs without a better dev score. `type_weights`, as `{ORG: 2}`, lets a
-    training post count as much as the weightiest of its types, those that are not named being 1.
+    training post count as much as the weightiest of its types, those that are not named being 1. `matmul_precision` is
+    torch's of float32 matrix products (`torch.set_float32_matmul_precision`) in training, not in the tests after it:
+    `high` rounds what is multiplied to TensorFloat32, `medium` to bfloat16, on hardware that gains time by it.
     """
 
     resume: bool = True
     multi_gpu: bool = False
     early_stopping: PositiveInt | None = None
     type_weights: dict[str, PositiveFloat] | None = None
+    matmul_precision: Literal["highest", "high", "medium"] = "highest"
 
     @model_validator(mode="after")
     def _several_gpus_do_not_resume(self) -> "Training":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import flair
+import torch
 from flair.data import Sentence
 from flair.distributed_utils import is_main_process
 from flair.nn import Classifier
@@ -127,20 +128,21 @@ def fit(
     method = trainer.fine_tune if is_fine_tuning else trainer.train
     # What Flair does not know it hands to the optimizer: AdamW takes an eighth of a batch's time, less when fused.
     optimizer = {"fused": True} if is_fine_tuning else {}
-    arguments = section.model_dump(exclude={"type", "resume", "early_stopping", "type_weights"})
+    arguments = section.model_dump(exclude={"type", *sections.Training.model_fields} - {"multi_gpu"})
     arguments["mini_batch_size"] = share_of_batch(section.mini_batch_size)
     stopping = [] if section.early_stopping is None else [EarlyStopping(section.early_stopping)]
     if section.type_weights is not None:
         _weigh_types(tagger, section.type_weights)
-    method(
-        folder,
-        plugins=[FinitePlugin(), LossTerms(), *stopping, *plugins],
-        save_final_model=False,
-        create_file_logs=False,
-        embeddings_storage_mode="none",
-        **optimizer,
-        **arguments,
-    )
+    with _matmul_precision(section.matmul_precision):
+        method(
+            folder,
+            plugins=[FinitePlugin(), LossTerms(), *stopping, *plugins],
+            save_final_model=False,
+            create_file_logs=False,
+            embeddings_storage_mode="none",
+            **optimizer,
+            **arguments,
+        )
     development = list(corpus.dev or ())
     has_entities = any(post.get_labels(tagger.label_type) for post in development)
     if isinstance(tagger, Calibratable) and has_entities:
@@ -167,6 +169,17 @@ def _test(
     types = sorted(test.lenient.types)
     confusion_matrix(test.gold, test.predicted, types, folder.confusion)
     folder.write_evaluation(test, seed=seed, dev_f1=dev.lenient.micro.f1)
+
+
+@contextmanager
+def _matmul_precision(precision: str) -> Iterator[None]:
+    """Torch's precision of float32 matrix products, for the block."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 @contextmanager
