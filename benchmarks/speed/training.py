@@ -4,9 +4,10 @@
 
 text, pictures: a step of `ESPVRTagger` (forward, loss, backward, AdamW) against the bare encoder's forward and backward
 on the same batches as ready tensors, and against encoder, head and losses on them; MiniLM-L6, hidden size 256, one
-layer, batch 16, text only and with captions and a full store of 12 x 12 regions of 1536. optimizer: torch's AdamW as
-it is by default and fused. regions: `ImageRegionEmbeddings.regions` alone, against the step: the most that reading
-pictures ahead could save.
+layer, batch 16, text only and with captions and a full store of 12 x 12 regions of 1536. optimizer: torch's AdamW as it
+is by default and fused. precision, base-precision: float32 against `matmul_precision: medium` of a recipe, over
+MiniLM-L6 and a bert-base of random weights. regions: `ImageRegionEmbeddings.regions` alone, against the step: the most
+that reading pictures ahead could save.
 """
 
 import tempfile
@@ -26,7 +27,7 @@ from flair_espvr import ESPVRTagger
 
 BATCH = 16
 
-SETTINGS = ("text", "pictures", "optimizer")
+SETTINGS = ("text", "pictures", "optimizer", "precision", "base-precision")
 
 
 def steps(posts: list[Sentence], folder: Path, *, pictures: bool) -> Works:
@@ -56,6 +57,16 @@ def optimizers(posts: list[Sentence], folder: Path) -> Works:
             training_steps, tagger, batches, torch.optim.AdamW(tagger.parameters(), lr=1e-5, fused=name != "AdamW")
         )
         for name, tagger in taggers.items()
+    }
+
+
+def precisions(posts: list[Sentence], folder: Path, encoder: str) -> Works:
+    """Time steps whose matrix products have exact factors and rounded ones."""
+    tagger, batches = espvr_tagger(encoder_folder(encoder, folder)), in_batches(posts)
+    optimizer = torch.optim.AdamW(tagger.parameters(), lr=1e-5, fused=True)
+    return {
+        name: partial(rounded_steps, precision, tagger, batches, optimizer)
+        for name, precision in (("float32", "highest"), ("matmul_precision: medium", "medium"))
     }
 
 
@@ -94,6 +105,15 @@ def training_steps(tagger: ESPVRTagger, batches: list[list[Sentence]], optimizer
         optimizer.zero_grad()
 
 
+def rounded_steps(
+    precision: str, tagger: ESPVRTagger, batches: list[list[Sentence]], optimizer: torch.optim.Optimizer
+) -> None:
+    """Do `training_steps` with a precision of matrix products."""
+    torch.set_float32_matmul_precision(precision)
+    training_steps(tagger, batches, optimizer)
+    torch.set_float32_matmul_precision("highest")
+
+
 def rows(settings: Sequence[str], posts: list[Sentence], rounds: int, threads: Sequence[int]) -> Iterator[str]:
     """One comparison after the other."""
     for setting in settings:
@@ -101,6 +121,8 @@ def rows(settings: Sequence[str], posts: list[Sentence], rounds: int, threads: S
             folder = Path(temporary)
             if setting == "optimizer":
                 works = optimizers(posts, folder)
+            elif setting.endswith("precision"):
+                works = precisions(posts, folder, "base" if setting.startswith("base") else "minilm")
             else:
                 works = steps(posts, folder, pictures=setting == "pictures")
             yield from compare(setting, works, rounds=rounds, threads=threads, per=len(in_batches(posts)))
