@@ -24,6 +24,7 @@ from benchmarks.speed.posts import give_pictures, load_posts
 from benchmarks.speed.subjects import ReadyBatch, encoder_folder, espvr_tagger, prepared
 from benchmarks.speed.table import Works, compare, print_table
 from flair_espvr import ESPVRTagger
+from flair_espvr.training.runs.run import matmul_precision
 
 BATCH = 16
 
@@ -109,9 +110,8 @@ def rounded_steps(
     precision: str, tagger: ESPVRTagger, batches: list[list[Sentence]], optimizer: torch.optim.Optimizer
 ) -> None:
     """Do `training_steps` with a precision of matrix products."""
-    torch.set_float32_matmul_precision(precision)
-    training_steps(tagger, batches, optimizer)
-    torch.set_float32_matmul_precision("highest")
+    with matmul_precision(precision):
+        training_steps(tagger, batches, optimizer)
 
 
 def rows(settings: Sequence[str], posts: list[Sentence], rounds: int, threads: Sequence[int]) -> Iterator[str]:

@@ -128,12 +128,13 @@ def fit(
     method = trainer.fine_tune if is_fine_tuning else trainer.train
     # What Flair does not know it hands to the optimizer: AdamW takes an eighth of a batch's time, less when fused.
     optimizer = {"fused": True} if is_fine_tuning else {}
+    # Of what all trainings share, Flair knows `multi_gpu` alone.
     arguments = section.model_dump(exclude={"type", *sections.Training.model_fields} - {"multi_gpu"})
     arguments["mini_batch_size"] = share_of_batch(section.mini_batch_size)
     stopping = [] if section.early_stopping is None else [EarlyStopping(section.early_stopping)]
     if section.type_weights is not None:
         _weigh_types(tagger, section.type_weights)
-    with _matmul_precision(section.matmul_precision):
+    with matmul_precision(section.matmul_precision):
         method(
             folder,
             plugins=[FinitePlugin(), LossTerms(), *stopping, *plugins],
@@ -172,7 +173,7 @@ def _test(
 
 
 @contextmanager
-def _matmul_precision(precision: str) -> Iterator[None]:
+def matmul_precision(precision: str) -> Iterator[None]:
     """Torch's precision of float32 matrix products, for the block."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(precision)
