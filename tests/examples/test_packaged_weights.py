@@ -33,6 +33,27 @@ def test_flair_reads_the_word_vectors_that_are_written(load_example: Load, tmp_p
     assert found.tolist() == [*vectors[:2].tolist(), [0, 0]]
 
 
+def test_vectors_of_some_texts_are_those_that_flair_would_look_up(load_example: Load, tmp_path: Path) -> None:
+    pytest.importorskip("gensim", reason="gensim (the words extra), which reads vectors for Flair, is not installed")
+    pytest.importorskip("pyarrow", reason="pyarrow, which the script imports, is not installed")
+    script = load_example("glove_vectors")
+    words = ["the", "McGill", "mcgill", "##th", "0,000", "5th", "tower", "unrelated"]
+    vectors = np.arange(len(words), dtype=np.float32)[:, None] + 1
+    text = "THE\tO\nMcGill\tB-ORG\nMCGILL\tB-ORG\n25th\tO\n5,125\tO\n5th\tO\nunheard-of\tO\n"
+    forms = set(script.looked_up([text]))
+    chosen = [place for place, word in enumerate(words) if word in forms]
+    assert forms.isdisjoint({"unrelated", "tower"})
+    found = []
+    for name, places in (("all.bin", range(len(words))), ("chosen.bin", chosen)):
+        script.write_word2vec([words[place] for place in places], vectors[list(places)], tmp_path / name)
+        embeddings = WordEmbeddings(str(tmp_path / name), fine_tune=True)
+        sentence = Sentence(text.split()[::2])
+        embeddings.embed(sentence)
+        found.append([token.get_embedding(embeddings.get_names()).tolist() for token in sentence])
+    assert found[0] == found[1]
+    assert found[0] == [[1], [2], [3], [4], [5], [6], [0]]
+
+
 def test_an_encoder_is_put_together_from_the_parts_of_its_archive(
     load_example: Load, tiny_mpnet: Path, tmp_path: Path
 ) -> None:
