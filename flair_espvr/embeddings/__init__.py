@@ -2,6 +2,11 @@
 
 from flair_espvr.embeddings.image.regions import ImageRegionEmbeddings
 from flair_espvr.embeddings.text.captioned_transformer import CaptionedTransformerEmbeddings
-from flair_espvr.embeddings.text.character_cnn import CharacterCNNEmbeddings
+from flair_espvr.embeddings.text.characters import CharacterCNNEmbeddings, CharacterLSTMEmbeddings
 
-__all__ = ["CaptionedTransformerEmbeddings", "CharacterCNNEmbeddings", "ImageRegionEmbeddings"]
+__all__ = [
+    "CaptionedTransformerEmbeddings",
+    "CharacterCNNEmbeddings",
+    "CharacterLSTMEmbeddings",
+    "ImageRegionEmbeddings",
+]

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from flair.data import Corpus, Dictionary, Sentence
 from flair.embeddings import (
-    CharacterEmbeddings,
     StackedEmbeddings,
     TokenEmbeddings,
     TransformerWordEmbeddings,
@@ -19,7 +18,12 @@ from tqdm import tqdm
 from flair_espvr.data import CAPTION, IMAGE, POSTS, TWITTER_2015, TWITTER_2017, MultimodalCorpus
 from flair_espvr.data.metadata import OBJECTS, sentence_images
 from flair_espvr.data.object_labels import object_labels
-from flair_espvr.embeddings import CaptionedTransformerEmbeddings, CharacterCNNEmbeddings, ImageRegionEmbeddings
+from flair_espvr.embeddings import (
+    CaptionedTransformerEmbeddings,
+    CharacterCNNEmbeddings,
+    CharacterLSTMEmbeddings,
+    ImageRegionEmbeddings,
+)
 from flair_espvr.errors import BadImageError, ConfigurationError, MissingFilesError
 from flair_espvr.images.loading import load_image
 from flair_espvr.io.packaged import resolve_packaged
@@ -103,7 +107,7 @@ def build_embeddings(section: sections.EmbeddingsSection, corpus: Corpus[Sentenc
         case sections.Words():
             return _word_vectors(section)
         case sections.Characters():
-            return CharacterEmbeddings(alphabet(corpus), **section.model_dump(exclude={"type"}))
+            return CharacterLSTMEmbeddings(alphabet(corpus), **section.model_dump(exclude={"type"}))
         case sections.CharacterCNN():
             return CharacterCNNEmbeddings(alphabet(corpus), **section.model_dump(exclude={"type"}))
         case sections.Stack():

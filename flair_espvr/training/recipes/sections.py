@@ -115,7 +115,7 @@ class Words(Section):
 
 
 class Characters(Section):
-    """Arguments of Flair's `CharacterEmbeddings`, a BiLSTM over a word's characters (Lample et al., 2016)."""
+    """Arguments of `CharacterLSTMEmbeddings`, a BiLSTM over a word's characters (Lample et al., 2016)."""
 
     type: Literal["characters"]
     char_embedding_dim: PositiveInt = 25
