@@ -8,8 +8,10 @@ picture, `large` are objects that fill a fifth of it; a FOLDER has `train.jsonl`
 `"regions"`. Where the posts of a corpus show all they name, they are also given pictures of other posts, which are
 stated to show none of it: to learn from, where there are boxes, and to measure presence.
 
-Printed are tables of scores beside answers that look at no picture, whose entities are the gold ones, and of how true
-the probabilities are. Finished runs are kept in `CACHE/grounded.jsonl` and not done again.
+Printed are tables of scores beside answers that look at no picture, whose entities are the gold ones: of every finished
+run on those corpora, whichever command it was of; where that trained otherwise than this one, its row says how. Another
+table says how true the probabilities of this command's runs are. Finished runs are kept in `CACHE/grounded.jsonl` and
+not done again.
 """
 
 import argparse
@@ -32,7 +34,7 @@ from benchmarks.blind_places import best_constant_box, blind_scores, ceiling_sco
 from benchmarks.calibration import expected_calibration_error
 from benchmarks.grounded_posts import DRAWN, LABEL, read_corpus, with_other_pictures, without_regions
 from benchmarks.head_alone import HeadAlone
-from benchmarks.results import finished_results, mean_and_deviation
+from benchmarks.results import all_results, mean_and_deviation
 from benchmarks.training import add_training_options, do_missing_runs, espvr_sizes, fine_tune, run_settings
 from flair_espvr import CaptionedTransformerEmbeddings, ImageRegionEmbeddings
 from flair_espvr.data.region import Region
@@ -76,7 +78,7 @@ class Configuration:
 
 CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
     {
-        "head": Configuration("the head alone, gold entities, with boxes", boxes=True, head_alone=True),
+        "head": Configuration("the head alone", boxes=True, head_alone=True),
         "boxes": Configuration("with boxes", boxes=True),
         "boxes_each": Configuration("with boxes, a window for each entity", boxes=True, model={"window_of": "entity"}),
         "boxes_untaught": Configuration(
@@ -100,9 +102,11 @@ class Backbone:
     """A timm model that gives a grid of regions, `stride` pixels each, from its last stages.
 
     Attributes:
+        title: what it is called in tables, where the number of regions tells its stages.
         weights: the option that says where its weights are.
     """
 
+    title: str
     model: str
     stride: int
     weights: str
@@ -111,9 +115,9 @@ class Backbone:
 
 BACKBONES: Mapping[str, Backbone] = MappingProxyType(
     {
-        "efficientnet": Backbone("tf_efficientnet_lite0", 32, "efficientnet"),
-        "efficientnet-stages": Backbone("tf_efficientnet_lite0", 16, "efficientnet", stages=2),
-        "dinov2": Backbone("vit_small_patch14_dinov2", 14, "dinov2"),
+        "efficientnet": Backbone("EfficientNet", "tf_efficientnet_lite0", 32, "efficientnet"),
+        "efficientnet-stages": Backbone("EfficientNet", "tf_efficientnet_lite0", 16, "efficientnet", stages=2),
+        "dinov2": Backbone("DINOv2", "vit_small_patch14_dinov2", 14, "dinov2"),
     }
 )
 
@@ -135,6 +139,9 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
 the image is thought not to show is a miss of the place in all other columns."""
 
 GRIDS = (12, 24)
+
+OF_THE_HEAD = {"head_epochs", "batch_size"}
+"""Settings of a training of the head alone; the first is of no other."""
 
 EDGES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 1.0)
 
@@ -310,20 +317,20 @@ def places_of_type(
     return score_grounding(of_type, answers).places
 
 
-def table(results: Iterable[Mapping[str, Any]], blind: Mapping[str, GroundingScores]) -> str:
+def table(rows: Mapping[str, Sequence[Mapping[str, Any]]], blind: Mapping[str, GroundingScores]) -> str:
     """Return the scores of one corpus as a Markdown table: mean and standard deviation over the seeds of each row.
 
     Args:
-        results: finished runs on it.
+        rows: finished runs on it, see `titled`.
         blind: the scores of answers that look at no picture.
     """
     lines = [f"| regions | seeds | {' | '.join(COLUMNS.values())} |", f"|---|---|{'---|' * len(COLUMNS)}"]
     for name, scores in blind.items():
         cells = [_cell([columns(scores)], column) for column in COLUMNS]
         lines.append(f"| {name} | - | {' | '.join(cells)} |")
-    for title, rows in titled(results).items():
-        cells = [_cell([row["calibrated"] for row in rows], column) for column in COLUMNS]
-        lines.append(f"| {title} | {len(rows)} | {' | '.join(cells)} |")
+    for title, runs in rows.items():
+        cells = [_cell([run["calibrated"] for run in runs], column) for column in COLUMNS]
+        lines.append(f"| {title} | {len(runs)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -331,7 +338,9 @@ def _cell(measured: Iterable[Mapping[str, Any]], column: str) -> str:
     return mean_and_deviation([shares[column] for shares in measured if shares.get(column) is not None])
 
 
-def type_table(results: Iterable[Mapping[str, Any]], test: Sequence[Sequence[GoldEntity]], constant: Region) -> str:
+def type_table(
+    rows: Mapping[str, Sequence[Mapping[str, Any]]], test: Sequence[Sequence[GoldEntity]], constant: Region
+) -> str:
     """Pointing and IoU > .5 of each type, as a Markdown table, beside those of the best constant box."""
     names = sorted({entity.type for post in test for entity in post if entity.regions})
     lines = [f"| pointing, IoU > .5 | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
@@ -340,8 +349,8 @@ def type_table(results: Iterable[Mapping[str, Any]], test: Sequence[Sequence[Gol
     shown = " | ".join(str(place.entities) for place in places)
     blind = " | ".join(f"{100 * place.pointing:.1f}, {100 * place.above_half:.1f}" for place in places)
     lines += [f"| entities that are shown | {shown} |", f"| best constant box | {blind} |"]
-    for title, rows in titled(results).items():
-        types = [row["calibrated"]["types"] for row in rows]
+    for title, runs in rows.items():
+        types = [run["calibrated"]["types"] for run in runs]
         cells = [
             ", ".join(mean_and_deviation([of[name][part] for of in types if name in of]) for part in (1, 2))
             for name in names
@@ -381,16 +390,30 @@ def truth_table(results: Iterable[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def titled(results: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """Return the runs of each row by its title, in the order of the backbones, the grids and the configurations."""
+def titled(results: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the runs of each row of a table by its title, in the order of backbones, grids and configurations.
+
+    Args:
+        results: finished runs.
+        settings: those that titles pass over; a row of other ones names them.
+    """
     rows: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for row in results:
-        rows[row["backbone"], row["grid"], row["configuration"]].append(row)
+        rows[row["backbone"], row["grid"], row["configuration"], _otherwise(row, settings)].append(row)
+    order = [list(names) for names in (BACKBONES, GRIDS, CONFIGURATIONS)]
+    places = {key: [names.index(name) for names, name in zip(order, key[:3], strict=True)] for key in rows}
     return {
-        f"{backbone} {grid} x {grid}, {CONFIGURATIONS[name].title}": rows[backbone, grid, name]
-        for backbone, grid, name in product(BACKBONES, GRIDS, CONFIGURATIONS)
-        if (backbone, grid, name) in rows
+        f"**{BACKBONES[key[0]].title} {key[1]} x {key[1]}, {CONFIGURATIONS[key[2]].title}**{key[3]}": rows[key]
+        for key in sorted(rows, key=lambda key: (places[key], key[3]))
     }
+
+
+def _otherwise(row: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """Of the settings that count for a run those that are not `settings`."""
+    given = row["settings"]
+    alone = CONFIGURATIONS[row["configuration"]].head_alone
+    counts = OF_THE_HEAD if alone else given.keys() - {"head_epochs"}
+    return "".join(f", {name}={given[name]}" for name in sorted(counts) if given[name] != settings.get(name))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -412,10 +435,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for corpus in options.corpora:
         posts = grounded_corpus(corpus, options)
         train, test = gold_of(posts.train), gold_of(posts.test)
-        rows = [row for row in finished_results(results, settings) if row["corpus"] == corpus]
+        found = [row for row in all_results(results) if row["corpus"] == corpus]
+        rows = titled(found, settings)
         print(f"\n### {Path(corpus).name}\n\n{table(rows, blind_scores(train, test) | ceiling_scores(test, GRIDS))}")
         constant = best_constant_box(entity for post in train for entity in post)
-        print(f"\n{type_table(rows, test, constant)}\n\n{truth_table(rows)}")
+        asked = [
+            row for row in found if row["settings"] == settings and any(one.items() <= row.items() for one in wanted)
+        ]
+        print(f"\n{type_table(rows, test, constant)}\n\n{truth_table(asked)}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,17 +13,20 @@ def append_result(path: Path, result: Mapping[str, Any], settings: Mapping[str, 
         file.write(json.dumps({**result, "settings": dict(settings)}) + "\n")
 
 
-def finished_results(path: Path, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the results of earlier runs with these settings; a line that a kill cut short is passed over."""
+def all_results(path: Path) -> list[dict[str, Any]]:
+    """Return the results of earlier runs with any settings; a line that a kill cut short is passed over."""
     found = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
-            result = json.loads(line)
+            found.append(json.loads(line))
         except json.JSONDecodeError:
             continue
-        if result["settings"] == settings:
-            found.append(result)
     return found
+
+
+def finished_results(path: Path, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the results of earlier runs with these settings."""
+    return [result for result in all_results(path) if result["settings"] == settings]
 
 
 def mean_and_deviation(values: Sequence[float], *, digits: int = 1) -> str:

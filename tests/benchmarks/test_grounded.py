@@ -7,7 +7,17 @@ import torch
 
 from benchmarks import grounded
 from benchmarks.blind_places import best_constant_box, best_rectangle, blind_scores, ceiling_scores
-from benchmarks.grounded import CONFIGURATIONS, columns, gold_of, grounded_corpus, main, measure, table, truth_table
+from benchmarks.grounded import (
+    CONFIGURATIONS,
+    columns,
+    gold_of,
+    grounded_corpus,
+    main,
+    measure,
+    table,
+    titled,
+    truth_table,
+)
 from benchmarks.grounded_posts import with_other_pictures, without_regions
 from benchmarks.head_alone import HeadAlone
 from flair_espvr.data.formats.jsonl_sentences import read_jsonl_sentences
@@ -115,16 +125,34 @@ def test_tables_have_a_row_for_each_answer_and_configuration(posts):
     measured = {**scores, "none": 1.5, "precision": None, "grounded": [(0.5, True)] * 20}
     raw = {**measured, "places": [(0.4, True), (0.2, False), None]}
     calibrated = {**measured, "places": [(0.6, True), None, (0.3, True)]}
-    run = {"backbone": "efficientnet", "grid": 12, "configuration": "boxes", "raw": raw, "calibrated": calibrated}
-    lines = table([{**run, "seed": 1}, {**run, "seed": 2}], blind_scores(gold, gold)).splitlines()
+    settings = {"epochs": 8, "batch_size": 8, "head_epochs": 20}
+    run = {"backbone": "efficientnet", "grid": 12, "configuration": "boxes", "settings": settings}
+    run |= {"raw": raw, "calibrated": calibrated}
+    rows = titled([{**run, "seed": 1}, {**run, "seed": 2}], settings)
+    lines = table(rows, blind_scores(gold, gold)).splitlines()
     assert lines[3].startswith("| whole picture | - | 100.0 |")
-    assert lines[-1].startswith(f"| efficientnet 12 x 12, {CONFIGURATIONS['boxes'].title} | 2 | 100.0 ± 0.0 |")
+    assert lines[-1].startswith(f"| **EfficientNet 12 x 12, {CONFIGURATIONS['boxes'].title}** | 2 | 100.0 ± 0.0 |")
     assert lines[-1].endswith("| - |")
     truth = truth_table([run]).splitlines()
     assert truth[2] == "| `grounded`, raw | 1 | 20 | 0.500 | 1.000 | 0.500 | 0.250 |"
     assert truth[4] == "| `Region.score`, raw | 1 | 1 | 0.400 | 1.000 | 0.600 | 0.360 |"
     assert truth[5] == "| `Region.score`, calibrated | 1 | 1 | 0.600 | 1.000 | 0.400 | 0.160 |"
     assert "| 0.3 to 0.5 | 20 | 0.500 | 1.000 |" in truth
+
+
+def test_runs_of_other_settings_are_rows_of_their_own():
+    settings = {"epochs": 8, "batch_size": 8, "head_epochs": 20}
+    kinds = [("head", 12, {"epochs": 6, "head_epochs": 15}), ("none", 24, {"epochs": 12}), ("none", 24, {})]
+    runs = [
+        {"backbone": "efficientnet", "grid": grid, "configuration": name, "settings": {**settings, **other}}
+        for name, grid, other in [*kinds, ("boxes", 24, {"head_epochs": 15}), ("none", 24, {})]
+    ]
+    assert {title: len(rows) for title, rows in titled(runs, settings).items()} == {
+        "**EfficientNet 12 x 12, the head alone**, head_epochs=15": 1,
+        "**EfficientNet 24 x 24, with boxes**": 1,
+        "**EfficientNet 24 x 24, without boxes**": 2,
+        "**EfficientNet 24 x 24, without boxes**, epochs=12": 1,
+    }
 
 
 def test_a_run_that_has_ended_is_not_done_again(folder, monkeypatch, capsys):
