@@ -6,8 +6,9 @@ text, pictures: a step of `ESPVRTagger` (forward, loss, backward, AdamW) against
 on the same batches as ready tensors, and against encoder, head and losses on them; MiniLM-L6, hidden size 256, one
 layer, batch 16, text only and with captions and a full store of 12 x 12 regions of 1536. optimizer: torch's AdamW as it
 is by default and fused. precision, base-precision: float32 against `matmul_precision: medium` of a recipe, over
-MiniLM-L6 and a bert-base of random weights. regions: `ImageRegionEmbeddings.regions` alone, against the step: the most
-that reading pictures ahead could save.
+MiniLM-L6 and a bert-base of random weights. characters: Flair's BiLSTM over a word's characters against ours, forward
+and backward. regions: `ImageRegionEmbeddings.regions` alone, against the step: the most that reading pictures ahead
+could save.
 """
 
 import tempfile
@@ -17,18 +18,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from flair.data import Sentence
+from flair.data import Dictionary, Sentence
+from flair.embeddings import CharacterEmbeddings, TokenEmbeddings
 
 from benchmarks.speed.options import parser
 from benchmarks.speed.posts import give_pictures, load_posts
 from benchmarks.speed.subjects import ReadyBatch, encoder_folder, espvr_tagger, prepared
 from benchmarks.speed.table import Works, compare, print_table
 from flair_espvr import ESPVRTagger
+from flair_espvr.embeddings import CharacterLSTMEmbeddings
 from flair_espvr.training.runs.run import matmul_precision
 
 BATCH = 16
 
-SETTINGS = ("text", "pictures", "optimizer", "precision", "base-precision")
+SETTINGS = ("text", "pictures", "optimizer", "precision", "base-precision", "characters")
 
 
 def steps(posts: list[Sentence], folder: Path, *, pictures: bool) -> Works:
@@ -71,6 +74,18 @@ def precisions(posts: list[Sentence], folder: Path, encoder: str) -> Works:
     }
 
 
+def characters(posts: list[Sentence]) -> Works:
+    """Time word vectors from characters, and what they learn."""
+    alphabet = Dictionary()
+    for letter in sorted({letter for post in posts for letter in post.text}):
+        alphabet.add_item(letter)
+    batches = in_batches(posts)
+    return {
+        "Flair's CharacterEmbeddings": partial(embedding_steps, CharacterEmbeddings(alphabet), batches),
+        "CharacterLSTMEmbeddings": partial(embedding_steps, CharacterLSTMEmbeddings(alphabet), batches),
+    }
+
+
 def in_batches(posts: list[Sentence]) -> list[list[Sentence]]:
     """Batches as they come: training shuffles, and does not sort."""
     return [posts[start : start + BATCH] for start in range(0, len(posts), BATCH)]
@@ -106,6 +121,17 @@ def training_steps(tagger: ESPVRTagger, batches: list[list[Sentence]], optimizer
         optimizer.zero_grad()
 
 
+def embedding_steps(embeddings: TokenEmbeddings, batches: list[list[Sentence]]) -> None:
+    """Embed each batch and learn from the sum of its words' vectors."""
+    embeddings.train()
+    for batch in batches:
+        embeddings.embed(batch)
+        torch.stack([token.get_embedding(embeddings.get_names()) for post in batch for token in post]).sum().backward()
+        embeddings.zero_grad()
+        for post in batch:
+            post.clear_embeddings()
+
+
 def rounded_steps(
     precision: str, tagger: ESPVRTagger, batches: list[list[Sentence]], optimizer: torch.optim.Optimizer
 ) -> None:
@@ -121,6 +147,8 @@ def rows(settings: Sequence[str], posts: list[Sentence], rounds: int, threads: S
             folder = Path(temporary)
             if setting == "optimizer":
                 works = optimizers(posts, folder)
+            elif setting == "characters":
+                works = characters(posts)
             elif setting.endswith("precision"):
                 works = precisions(posts, folder, "base" if setting.startswith("base") else "minilm")
             else:
