@@ -50,7 +50,7 @@ def test_callers(tiny_encoder: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_training(tiny_encoder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     training.main(["--posts", "3", "--rounds", "1", "--threads", "1"])
-    assert len(table(capsys.readouterr().out)) == 3 + 4 + 2 + 2 + 2
+    assert len(table(capsys.readouterr().out)) == 3 + 4 + 2 + 2 + 2 + 2
 
 
 def test_allocator(tiny_encoder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
