@@ -102,7 +102,7 @@ class Backbone:
     """A timm model that gives a grid of regions, `stride` pixels each, from its last stages.
 
     Attributes:
-        title: what it is called in tables, where the number of regions tells its stages.
+        title: what it is called in tables.
         weights: the option that says where its weights are.
     """
 
@@ -116,7 +116,9 @@ class Backbone:
 BACKBONES: Mapping[str, Backbone] = MappingProxyType(
     {
         "efficientnet": Backbone("EfficientNet", "tf_efficientnet_lite0", 32, "efficientnet"),
-        "efficientnet-stages": Backbone("EfficientNet", "tf_efficientnet_lite0", 16, "efficientnet", stages=2),
+        "efficientnet-stages": Backbone(
+            "EfficientNet (two stages)", "tf_efficientnet_lite0", 16, "efficientnet", stages=2
+        ),
         "dinov2": Backbone("DINOv2", "vit_small_patch14_dinov2", 14, "dinov2"),
     }
 )
@@ -140,7 +142,7 @@ the image is thought not to show is a miss of the place in all other columns."""
 
 GRIDS = (12, 24)
 
-OF_THE_HEAD = {"head_epochs", "batch_size"}
+OF_THE_HEAD = {"head_epochs", "batch_size", "encoder"}
 """Settings of a training of the head alone; the first is of no other."""
 
 EDGES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 1.0)
@@ -397,14 +399,13 @@ def titled(results: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]) ->
         results: finished runs.
         settings: those that titles pass over; a row of other ones names them.
     """
-    rows: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
+    rows: dict[tuple[Any, ...], dict[str, list[Mapping[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for row in results:
-        rows[row["backbone"], row["grid"], row["configuration"], _otherwise(row, settings)].append(row)
-    order = [list(names) for names in (BACKBONES, GRIDS, CONFIGURATIONS)]
-    places = {key: [names.index(name) for names, name in zip(order, key[:3], strict=True)] for key in rows}
+        rows[row["backbone"], row["grid"], row["configuration"]][_otherwise(row, settings)].append(row)
     return {
-        f"**{BACKBONES[key[0]].title} {key[1]} x {key[1]}, {CONFIGURATIONS[key[2]].title}**{key[3]}": rows[key]
-        for key in sorted(rows, key=lambda key: (places[key], key[3]))
+        f"**{BACKBONES[backbone].title} {grid} x {grid}, {CONFIGURATIONS[name].title}**{otherwise}": runs
+        for backbone, grid, name in product(BACKBONES, GRIDS, CONFIGURATIONS)
+        for otherwise, runs in sorted(rows[backbone, grid, name].items())
     }
 
 
@@ -413,7 +414,7 @@ def _otherwise(row: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     given = row["settings"]
     alone = CONFIGURATIONS[row["configuration"]].head_alone
     counts = OF_THE_HEAD if alone else given.keys() - {"head_epochs"}
-    return "".join(f", {name}={given[name]}" for name in sorted(counts) if given[name] != settings.get(name))
+    return "".join(f", {name}={given[name]}" for name in sorted(counts) if given.get(name) != settings.get(name))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -147,8 +147,12 @@ def test_runs_of_other_settings_are_rows_of_their_own():
         {"backbone": "efficientnet", "grid": grid, "configuration": name, "settings": {**settings, **other}}
         for name, grid, other in [*kinds, ("boxes", 24, {"head_epochs": 15}), ("none", 24, {})]
     ]
+    runs += [{**runs[0], "backbone": "efficientnet-stages"}]
+    runs += [{**runs[0], "settings": {**settings, "encoder": "other"}}]
     assert {title: len(rows) for title, rows in titled(runs, settings).items()} == {
+        "**EfficientNet 12 x 12, the head alone**, encoder=other": 1,
         "**EfficientNet 12 x 12, the head alone**, head_epochs=15": 1,
+        "**EfficientNet (two stages) 12 x 12, the head alone**, head_epochs=15": 1,
         "**EfficientNet 24 x 24, with boxes**": 1,
         "**EfficientNet 24 x 24, without boxes**": 2,
         "**EfficientNet 24 x 24, without boxes**, epochs=12": 1,
