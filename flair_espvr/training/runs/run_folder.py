@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flair_espvr.errors import ConfigurationError, EspvrError
+from flair_espvr.evaluation.counts_file import read_counts, write_counts
 from flair_espvr.evaluation.grounding import GroundingScores, PlaceScores, PresenceScores
-from flair_espvr.evaluation.predictions_file import write_predictions
+from flair_espvr.evaluation.predictions_file import read_predictions, write_predictions
 from flair_espvr.evaluation.scores import Score, Scores
+from flair_espvr.evaluation.significance import PostCounts, post_counts
 from flair_espvr.io.atomic import write_text
 from flair_espvr.io.locks import LockedError, ProcessLock
 
@@ -103,6 +105,10 @@ class RunFolder:
         """Gold and predicted entities of an evaluation."""
         return self.path / f"{evaluation}.jsonl"
 
+    def counts(self, evaluation: str = TEST) -> Path:
+        """How many entities of each post were right in an evaluation, and nothing of the posts."""
+        return self.path / f"{evaluation}.counts.csv"
+
     def scores(self, evaluation: str = TEST) -> Path:
         """Scores of an evaluation, written after its predictions."""
         return self.path / ("scores.json" if evaluation == TEST else f"{evaluation}.scores.json")
@@ -112,7 +118,7 @@ class RunFolder:
         return self.scores(evaluation).is_file()
 
     def write_evaluation(self, result: "Evaluation", evaluation: str = TEST, **notes: Any) -> None:
-        """Keep predictions and scores; the scores come last, and say that all is there.
+        """Keep predictions, counts and scores; the scores come last, and say that all is there.
 
         Args:
             result: what was found.
@@ -120,6 +126,7 @@ class RunFolder:
             notes: more plain values for the file of scores.
         """
         write_predictions(self.predictions(evaluation), result.gold, result.predicted, result.posts)
+        write_counts(self.counts(evaluation), post_counts(result.gold, result.predicted))
         content = {**notes, "lenient": scores_to_plain(result.lenient), "strict": scores_to_plain(result.strict)}
         if result.grounding:
             content["grounding"] = {name: grounding_to_plain(scores) for name, scores in result.grounding.items()}
@@ -143,6 +150,17 @@ class RunFolder:
             raise ConfigurationError(
                 f"{path}: not the scores of a run ({error}); remove the file to have it made again"
             ) from error
+
+    def read_counts(self, evaluation: str = TEST) -> PostCounts:
+        """Return the counts of each post, those of a run that kept none, as earlier versions did, from its predictions.
+
+        Raises:
+            OSError: there are neither.
+            PostFormatError: a line is damaged.
+        """
+        if self.counts(evaluation).is_file():
+            return read_counts(self.counts(evaluation))
+        return post_counts(*read_predictions(self.predictions(evaluation)))
 
 
 def scores_to_plain(scores: Scores) -> dict[str, Any]:

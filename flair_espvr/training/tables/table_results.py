@@ -7,14 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from flair_espvr.evaluation.grounding import GroundingScores
-from flair_espvr.evaluation.predictions_file import read_predictions
 from flair_espvr.evaluation.scores import Score, Scores
-from flair_espvr.evaluation.significance import (
-    PostCounts,
-    approximate_randomization,
-    paired_bootstrap,
-    post_counts,
-)
+from flair_espvr.evaluation.significance import PostCounts, approximate_randomization, paired_bootstrap
 from flair_espvr.training.tables.cell_runs import CellRun
 from flair_espvr.training.tables.comparison import Comparison
 from flair_espvr.training.tables.layout import Column, Row, Table
@@ -97,8 +91,7 @@ def _done(runs: Sequence[CellRun]) -> Mapping[tuple[str, str], list[CellRun]]:
 
 def _counts(runs: Sequence[CellRun]) -> PostCounts:
     """Return counts by post, summed over the seeds."""
-    each = (post_counts(*read_predictions(one.folder.predictions(one.evaluation))) for one in runs)
-    return functools.reduce(operator.add, each)
+    return functools.reduce(operator.add, (one.folder.read_counts(one.evaluation) for one in runs))
 
 
 def _types_of(table: TableFile, group: str, scores: Iterable[Sequence[Scores]]) -> Sequence[str]:

@@ -6,6 +6,7 @@ import pytest
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 
+from flair_espvr.data.bio import EntitySpan
 from flair_espvr.data.region import Region
 from flair_espvr.evaluation.evaluate import Evaluation
 from flair_espvr.evaluation.grounding import GoldEntity, GroundedEntity, score_grounding
@@ -16,7 +17,7 @@ from flair_espvr.training.tables.cell_runs import CellRun
 from flair_espvr.training.tables.layout import MISSING
 from flair_espvr.training.tables.markdown import to_markdown
 from flair_espvr.training.tables.table_file import Cell, TableFile, TableRow
-from flair_espvr.training.tables.table_results import results_table
+from flair_espvr.training.tables.table_results import comparisons, results_table
 
 TYPES = {"TOTAL": Score(4, 4, 3), "PER": Score(2, 1, 0), "DATE": Score(0, 2, 0)}
 
@@ -82,6 +83,26 @@ def test_scores_of_places_are_kept_and_shown_where_asked_for(recipe_path: Path, 
     assert table.rows[0].values["here.GMNER"] == [pytest.approx(40.0)]
     assert table.rows[0].values["here.presence AP"] == [pytest.approx(100.0)]
     assert "here.EEG" not in table.rows[1].values
+
+
+def test_differences_are_tested_without_the_posts(recipe_path: Path, tmp_path: Path) -> None:
+    gold = [[EntitySpan(0, 1, "PER"), EntitySpan(2, 3, "LOC")], [EntitySpan(0, 2, "ORG")], []]
+    answers = {"one": [gold[0], gold[1], []], "two": [gold[0][:1], [], [EntitySpan(0, 1, "PER")]]}
+    table, runs = table_of(recipe_path, compare=(("one", "two"),)), []
+    for title, predicted in answers.items():
+        (run,) = finished(tmp_path, recipe_path, title, TYPES)
+        scores = Scores(TYPES, 4, "lenient")
+        run.folder.write_evaluation(Evaluation(gold, predicted, scores, scores))
+        runs.append(run)
+    (found,) = comparisons(table, runs)
+    assert found.difference == pytest.approx(100 * (6 / 6 - 2 / 5))
+    for run in runs:
+        run.folder.predictions().rename(run.folder.path / "elsewhere")
+    assert comparisons(table, runs) == [found]
+    for run in runs:  # as in runs of earlier versions
+        (run.folder.path / "elsewhere").rename(run.folder.predictions())
+        run.folder.counts().unlink()
+    assert comparisons(table, runs) == [found]
 
 
 def test_runs_without_gold_regions_have_none(recipe_path: Path, tmp_path: Path) -> None:
