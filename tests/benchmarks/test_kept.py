@@ -4,8 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.keep import KEPT
 from benchmarks.picture_tables import damage_table, table
 from benchmarks.results import all_results
+from flair_espvr.training.tables.cell_runs import finished_runs
+from flair_espvr.training.tables.comparison import comparisons_to_markdown
+from flair_espvr.training.tables.markdown import to_markdown
+from flair_espvr.training.tables.table_file import load_table
+from flair_espvr.training.tables.table_results import comparisons, results_table
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -21,3 +27,15 @@ def test_tables_of_photographs_are_those_of_the_runs(lines: set[str]) -> None:
     tables = [table(results), damage_table(results, "f1"), damage_table(results, "made_up")]
     rows = [row for markdown in tables for row in markdown.splitlines()]
     assert [row for row in rows if row not in lines] == []
+
+
+@pytest.mark.parametrize("name", ["offline_base"])
+def test_tables_of_text_are_those_of_the_runs(lines: set[str], name: str) -> None:
+    table = load_table(REPOSITORY / "recipes" / "tables" / f"{name}.yaml")
+    found = finished_runs(table, KEPT)
+    assert found is not None
+    runs, _ = found
+    figures = [row for row in to_markdown(results_table(table, runs)).splitlines() if "| ours, " in row]
+    assert figures
+    differences = comparisons_to_markdown(comparisons(table, runs)).splitlines()
+    assert [row for row in figures + differences if row not in lines] == []
