@@ -16,8 +16,9 @@ from pathlib import Path
 from flair_espvr.evaluation.counts_file import write_counts
 from flair_espvr.io.atomic import write_text
 from flair_espvr.training.runs.run_folder import TEST, RunFolder
-from flair_espvr.training.tables.cell_runs import CellRun, finished_runs
+from flair_espvr.training.tables.cell_runs import CellRun
 from flair_espvr.training.tables.table_file import load_table
+from flair_espvr.training.tables.table_runs import cell_jobs
 
 KEPT = Path(__file__).parent / "kept" / "runs"
 
@@ -43,13 +44,11 @@ def main(arguments: Sequence[str] | None = None, kept: Path = KEPT) -> None:
     parser.add_argument("tables", type=Path, nargs="+", metavar="TABLE")
     chosen = parser.parse_args(arguments)
     for path in chosen.tables:
-        found = finished_runs(load_table(path), chosen.runs)
-        if found is None:
-            raise SystemExit(f"{path}: a recipe has finished runs in {chosen.runs}, all of which say something else")
-        runs, missing = found
-        for run in runs:
-            keep(run, kept)
-        print(f"{path}: {len(runs)} runs kept, {missing} are not finished")
+        jobs = cell_jobs(load_table(path), chosen.runs)
+        done = [job for job in jobs if job.is_done]
+        for job in done:
+            keep(job, kept)
+        print(f"{path}: {len(done)} runs kept, {len(jobs) - len(done)} are not finished")
 
 
 if __name__ == "__main__":

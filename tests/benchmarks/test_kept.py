@@ -7,11 +7,11 @@ import pytest
 from benchmarks.keep import KEPT
 from benchmarks.picture_tables import damage_table, table
 from benchmarks.results import all_results
-from flair_espvr.training.tables.cell_runs import finished_runs
 from flair_espvr.training.tables.comparison import comparisons_to_markdown
 from flair_espvr.training.tables.markdown import to_markdown
 from flair_espvr.training.tables.table_file import load_table
 from flair_espvr.training.tables.table_results import comparisons, results_table
+from flair_espvr.training.tables.table_runs import cell_jobs
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -32,9 +32,7 @@ def test_tables_of_photographs_are_those_of_the_runs(lines: set[str]) -> None:
 @pytest.mark.parametrize("name", ["offline_base"])
 def test_tables_of_text_are_those_of_the_runs(lines: set[str], name: str) -> None:
     table = load_table(REPOSITORY / "recipes" / "tables" / f"{name}.yaml")
-    found = finished_runs(table, KEPT)
-    assert found is not None
-    runs, _ = found
+    runs = [job for job in cell_jobs(table, KEPT) if job.is_done]
     figures = [row for row in to_markdown(results_table(table, runs)).splitlines() if "| ours, " in row]
     assert figures
     differences = comparisons_to_markdown(comparisons(table, runs)).splitlines()
