@@ -29,7 +29,7 @@ def test_tables_of_photographs_are_those_of_the_runs(lines: set[str]) -> None:
     assert [row for row in rows if row not in lines] == []
 
 
-@pytest.mark.parametrize("name", ["offline_base"])
+@pytest.mark.parametrize("name", ["fair_text", "offline_base"])
 def test_tables_of_text_are_those_of_the_runs(lines: set[str], name: str) -> None:
     table = load_table(REPOSITORY / "recipes" / "tables" / f"{name}.yaml")
     runs = [job for job in cell_jobs(table, KEPT) if job.is_done]
