@@ -1,7 +1,7 @@
 """How many entities of each post were right, kept as CSV: enough to test one system against another, without the posts.
 
-Posts and their labels often may not be passed on, as those of Twitter; these numbers may. After the header a line is a
-post, in the order of the test file: its gold, its predicted and its correctly predicted entities.
+Posts and their labels often may not be passed on, as those of Twitter; these numbers hold neither. After the header a
+line is a post, in the order of the test file: its gold, its predicted and its correctly predicted entities.
 """
 
 from pathlib import Path
