@@ -33,7 +33,7 @@ def keep(run: CellRun, kept: Path) -> None:
     hashes = {Path(name).name: value for name, value in environment["sha256"].items()}
     known = {name: value for name, value in environment.items() if name != "machine"}
     write_text(target.environment, json.dumps({**known, "sha256": hashes}, indent=1))
-    for evaluation in {TEST: None, run.evaluation: None}:
+    for evaluation in dict.fromkeys((TEST, run.evaluation)):
         write_counts(target.counts(evaluation), source.read_counts(evaluation))
         shutil.copyfile(source.scores(evaluation), target.scores(evaluation))
 

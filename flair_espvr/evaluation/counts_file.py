@@ -13,7 +13,7 @@ from flair_espvr.io.atomic import write_text
 from flair_espvr.io.lines import format_error, read_lines
 
 _HEADER = "gold,predicted,correct"
-_EXPECTED = "three whole numbers, of which the third is no larger than the others"
+_EXPECTED = "three whole numbers below a billion, of which the third is no larger than the others"
 
 
 def write_counts(path: str | Path, counts: PostCounts) -> None:
@@ -26,9 +26,8 @@ def write_counts(path: str | Path, counts: PostCounts) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    write_text(
-        path, "".join(f"{line}\n" for line in [_HEADER, *(",".join(map(str, post)) for post in counts.tolist())])
-    )
+    lines = [_HEADER, *(",".join(map(str, post)) for post in counts.tolist())]
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def read_counts(path: str | Path) -> PostCounts:
@@ -49,10 +48,10 @@ def read_counts(path: str | Path) -> PostCounts:
     for number, line in lines:
         try:
             gold, predicted, correct = map(_count, line.split(","))
+            if correct > min(gold, predicted):
+                raise ValueError
         except ValueError:
             raise format_error(path, number, line, _EXPECTED) from None
-        if correct > min(gold, predicted):
-            raise format_error(path, number, line, _EXPECTED)
         counts.append((gold, predicted, correct))
     return np.array(counts, dtype=np.int64).reshape(-1, 3)
 
